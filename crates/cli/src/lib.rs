@@ -1,0 +1,2 @@
+//! Leaves shared by the command-line tools.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Decisions without I/O: decide, commit, compile, answer.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Raw bindings to the distribution's libdpdk.
+

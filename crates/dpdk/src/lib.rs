@@ -1,0 +1,2 @@
+//! Safe, owning types over dpdk-sys.
+

@@ -1,0 +1,2 @@
+//! Header views, builders and checksums.
+#![forbid(unsafe_code)]

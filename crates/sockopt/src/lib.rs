@@ -1,0 +1,2 @@
+//! The control protocol: frames, requests and replies.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The dpip command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! The director's daemon.
+#![forbid(unsafe_code)]
+
+fn main() {}

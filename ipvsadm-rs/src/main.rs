@@ -1,0 +1,4 @@
+//! The ipvsadm command.
+#![forbid(unsafe_code)]
+
+fn main() {}
