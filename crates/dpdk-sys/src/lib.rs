@@ -1,2 +1,1 @@
 //! Raw bindings to the distribution's libdpdk.
-

@@ -1,2 +1,1 @@
 //! Safe, owning types over dpdk-sys.
-

@@ -1,2 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The director itself: bytes, time and a snapshot in; packets, verdicts and events out.
+//!
+//! Pure: no DPDK, no socket, no clock, no lock and no allocation per packet. The same input gives the same
+//! output, always: randomness comes from a seed handed in.
 #![forbid(unsafe_code)]
+
+pub mod ids;
+pub mod link;
+pub mod neigh;
+pub mod tick;
+pub mod verdict;

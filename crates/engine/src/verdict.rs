@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What may become of a packet. Every drop has a name and, by it, a counter.
+
+use std::ops::ControlFlow;
+
+use crate::ids::{LcoreId, LinkId, PortId};
+use crate::neigh::NeighId;
+
+/// One step of the pipeline: go on with a value, or end with a verdict.
+pub type Step<T> = ControlFlow<Verdict, T>;
+
+/// How the pipeline ended for one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Complete frame, out of this port.
+    Forward(PortId),
+    /// IP packet (Ethernet header in place, not yet filled): wait in the neighbour entry until it resolves.
+    Hold(LinkId, NeighId),
+    /// For the host's own stack.
+    Kernel,
+    /// Another worker owns the flow.
+    Redirect(LcoreId),
+    /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
+    Consumed,
+    /// Thrown away, with the reason.
+    Drop(DropReason),
+}
+
+/// Ends the pipeline with a drop.
+#[inline(always)]
+pub fn drop<T>(reason: DropReason) -> Step<T> {
+    ControlFlow::Break(Verdict::Drop(reason))
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// Why a packet was thrown away.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason { $($(#[$doc])* $name,)* }
+
+        impl DropReason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [DropReason] = &[$(DropReason::$name,)*];
+
+            /// The name operators see.
+            pub fn name(self) -> &'static str {
+                match self { $(DropReason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Shorter than its headers.
+    Truncated => "truncated",
+    /// Ethernet destination is another station's.
+    OtherHost => "other_host",
+    /// VLAN tag without a link of that identifier.
+    UnknownVlan => "unknown_vlan",
+    /// Ethernet type nobody handles, without a kernel path.
+    EtherType => "ether_type",
+    /// The link is administratively down.
+    LinkDown => "link_down",
+    /// IP version, header length or total length contradicts itself (RFC 1812 5.2.2, RFC 8200 3).
+    IpHeader => "ip_header",
+    /// IPv4 header checksum wrong.
+    IpChecksum => "ip_checksum",
+    /// Source or destination address that may not be on the wire (RFC 1812 5.3.7, RFC 4291 2).
+    Martian => "martian",
+    /// A fragment towards a service.
+    Fragment => "fragment",
+    /// IPv6 extension header chain malformed, too long, or with an unsupported header.
+    ExtensionHeader => "extension_header",
+    /// TCP, UDP, SCTP or ICMP header malformed.
+    L4Header => "l4_header",
+    /// TCP, UDP, SCTP or ICMP checksum wrong.
+    L4Checksum => "l4_checksum",
+    /// ARP packet malformed or not for us.
+    Arp => "arp",
+    /// Neighbour discovery packet malformed or not for us.
+    NeighbourDiscovery => "neighbour_discovery",
+    /// ICMP message for us that nobody handles.
+    Icmp => "icmp",
+    /// ICMP error tied to no connection.
+    IcmpUnrelated => "icmp_unrelated",
+    /// TTL or hop limit used up.
+    Ttl => "ttl",
+    /// Longer than the MTU and not to be fragmented.
+    TooBig => "too_big",
+    /// No route to the destination.
+    NoRoute => "no_route",
+    /// Not for us, and forwarding is off.
+    NotForwarding => "not_forwarding",
+    /// For one of our addresses, but no service and no kernel path.
+    NoService => "no_service",
+    /// TCP segment without connection that may not open one.
+    NotSyn => "not_syn",
+    /// The service has no usable server.
+    NoDest => "no_dest",
+    /// The service has no local address that fits the server's family.
+    NoLaddr => "no_laddr",
+    /// Every local port towards the server is leased.
+    LportExhausted => "lport_exhausted",
+    /// The connection table is full.
+    ConnTableFull => "conn_table_full",
+    /// A connection with that tuple exists already.
+    ConnClash => "conn_clash",
+    /// The neighbour table is full.
+    NeighTableFull => "neigh_table_full",
+    /// Too many packets wait for this neighbour.
+    NeighQueueFull => "neigh_queue_full",
+    /// The neighbour did not answer.
+    NeighUnreachable => "neigh_unreachable",
+    /// No room in front of the packet for another header.
+    NoHeadroom => "no_headroom",
+    /// The kernel path is off or its queue is full.
+    KernelPath => "kernel_path",
+    /// The ring to the worker that owns the flow is full.
+    RedirectRing => "redirect_ring",
+    /// Came from a redirect ring although this worker does not own it either.
+    RedirectLoop => "redirect_loop",
+    /// No buffer for a packet of our own.
+    NoBuffer => "no_buffer",
+    /// The device did not take it.
+    TxQueueFull => "tx_queue_full",
+}
+
+/// Number of drop reasons.
+pub const DROP_REASONS: usize = DropReason::ALL.len();
