@@ -1,2 +1,11 @@
-//! The control protocol: frames, requests and replies.
+// SPDX-License-Identifier: Apache-2.0
+//! The control protocol: what tools ask of the daemon and what it answers.
 #![forbid(unsafe_code)]
+
+pub mod reply;
+pub mod request;
+pub mod status;
+
+pub use reply::Reply;
+pub use request::{Get, Request, Set};
+pub use status::{Code, Status};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Connections, as listings show them.
+
+use std::net::SocketAddr;
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+use crate::service::Transport;
+
+/// State of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnState {
+    /// Just created.
+    #[default]
+    None,
+    /// TCP: data flows.
+    Established,
+    /// TCP: SYN seen from the server side first.
+    SynSent,
+    /// TCP: SYN seen from the client.
+    SynRecv,
+    /// TCP: the server closed first.
+    FinWait,
+    /// TCP: both closed.
+    TimeWait,
+    /// TCP: reset, or out of step.
+    Close,
+    /// TCP: the client closed first.
+    CloseWait,
+    /// TCP: the last acknowledgement is outstanding.
+    LastAck,
+    /// TCP: listening.
+    Listen,
+    /// TCP: SYN-ACK seen.
+    SynAck,
+    /// UDP: nothing came back yet.
+    UdpOneWay,
+    /// UDP: both directions seen.
+    UdpNormal,
+}
+
+/// One connection, as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ConnEntry {
+    /// The worker that owns it.
+    pub lcore: u16,
+    /// Its protocol.
+    pub transport: Transport,
+    /// Its state.
+    pub state: ConnState,
+    /// Seconds until it expires if nothing more is seen.
+    pub expires: u32,
+    /// The client.
+    pub client: SocketAddr,
+    /// The service address.
+    pub virt: SocketAddr,
+    /// The director's own address towards the server; the client's where none is used.
+    pub local: SocketAddr,
+    /// The server.
+    pub dest: SocketAddr,
+}

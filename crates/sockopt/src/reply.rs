@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the daemon answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bincode::{Decode, Encode};
+use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
+use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool};
+use model::stats::Traffic;
+use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
+use serde::Serialize;
+
+use crate::status::Status;
+
+/// What a client receives.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Reply {
+    /// The change is made.
+    Done,
+    /// The transaction would do this, one line a step; nothing was changed.
+    Plan(Vec<String>),
+    /// Refused; nothing was changed.
+    Refused(Status),
+    /// To [`crate::Get::Daemon`].
+    Daemon(DaemonInfo),
+    /// To [`crate::Get::Services`] and [`crate::Get::Service`].
+    Services(Page<ServiceEntry>),
+    /// To [`crate::Get::Conns`] and [`crate::Get::Conn`].
+    Conns(Page<ConnEntry>),
+    /// To [`crate::Get::Timeouts`].
+    Timeouts(Timeouts),
+    /// To [`crate::Get::Addrs`].
+    Addrs(Vec<AddrEntry>),
+    /// To [`crate::Get::Routes`].
+    Routes(Vec<RouteSpec>),
+    /// To [`crate::Get::Neighs`].
+    Neighs(Vec<NeighEntry>),
+    /// To [`crate::Get::Links`].
+    Links(Vec<LinkInfo>),
+    /// To [`crate::Get::LinkStats`].
+    LinkStats(Vec<LinkStats>),
+    /// To [`crate::Get::Cpus`].
+    Cpus(Vec<CpuInfo>),
+    /// To [`crate::Get::Traffic`].
+    Traffic(Traffic),
+    /// To [`crate::Get::Vlans`].
+    Vlans(Vec<VlanSpec>),
+}
+
+/// A part of a long listing.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// What to ask for next; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// About the daemon.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct DaemonInfo {
+    /// Its version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Workers.
+    pub workers: u16,
+    /// Entries the connection tables hold, all workers together.
+    pub conn_table_size: u64,
+}
+
+/// A service with its servers.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct ServiceEntry {
+    /// Its key.
+    pub key: ServiceKey,
+    /// What is configured.
+    pub spec: ServiceSpec,
+    /// What it carried.
+    pub counters: Counters,
+    /// Its rates.
+    pub rates: Rates,
+    /// Its servers, in the order they were added.
+    pub dests: Vec<DestEntry>,
+    /// Its local addresses, in the order they were added.
+    pub laddrs: Vec<LaddrEntry>,
+}
+
+/// A server of a service.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct DestEntry {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// What is configured.
+    pub spec: DestSpec,
+    /// What it carried.
+    pub counters: Counters,
+    /// Its rates.
+    pub rates: Rates,
+    /// Connections in state established.
+    pub active: u32,
+    /// All other connections.
+    pub inactive: u32,
+    /// Persistence templates that point at it.
+    pub persistent: u32,
+}
+
+/// A local address of a service.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct LaddrEntry {
+    /// The address.
+    pub addr: IpAddr,
+    /// Name of the link it is on.
+    pub dev: String,
+    /// Lease attempts that found every port taken.
+    pub conflicts: u64,
+    /// Connections that use it.
+    pub conns: u64,
+}
+
+/// An address of a link.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct AddrEntry {
+    /// The address.
+    #[serde(flatten)]
+    pub addr: IfAddr,
+    /// Its source ports, if it serves as a local address.
+    pub pool: Option<SaPool>,
+}
