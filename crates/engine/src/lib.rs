@@ -5,8 +5,14 @@
 //! output, always: randomness comes from a seed handed in.
 #![forbid(unsafe_code)]
 
+pub mod conn;
 pub mod ids;
 pub mod link;
 pub mod neigh;
+pub mod proto;
+pub mod route;
+pub mod sched;
+pub mod snapshot;
+pub mod steer;
 pub mod tick;
 pub mod verdict;

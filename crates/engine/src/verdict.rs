@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use crate::ids::{LcoreId, LinkId, PortId};
-use crate::neigh::NeighId;
+use crate::neigh::NeighRef;
 
 /// One step of the pipeline: go on with a value, or end with a verdict.
 pub type Step<T> = ControlFlow<Verdict, T>;
@@ -15,7 +15,7 @@ pub enum Verdict {
     /// Complete frame, out of this port.
     Forward(PortId),
     /// IP packet (Ethernet header in place, not yet filled): wait in the neighbour entry until it resolves.
-    Hold(LinkId, NeighId),
+    Hold(LinkId, NeighRef),
     /// For the host's own stack.
     Kernel,
     /// Another worker owns the flow.

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One connection: what both directions of a flow share, in two cache lines.
+
+use crate::ids::{DestId, LinkId, ServiceId};
+use crate::neigh::NeighRef;
+use crate::snapshot::Forwarding;
+
+use super::tuple::{Tuple, Tuple4};
+
+/// A slot of the worker's connection table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId(pub u32);
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Dir {
+    /// From the client to the server.
+    Inbound,
+    /// From the server to the client.
+    Outbound,
+}
+
+impl Dir {
+    /// The other way.
+    pub fn opposite(self) -> Dir {
+        match self {
+            Dir::Inbound => Dir::Outbound,
+            Dir::Outbound => Dir::Inbound,
+        }
+    }
+}
+
+/// Where packets of one direction leave, looked up once and kept while the snapshot's routing is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// The snapshot's routing number it was looked up under; 0 for never.
+    pub routing: u32,
+    /// The next hop.
+    pub neigh: NeighRef,
+    /// The link.
+    pub link: LinkId,
+    /// Longest IP packet towards there, in bytes.
+    pub mtu: u16,
+}
+
+/// What is configured about a connection when it is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct NewConn {
+    /// IP protocol.
+    pub proto: u8,
+    /// What the client's packets carry.
+    pub inbound: Tuple,
+    /// What the server's packets carry.
+    pub outbound: Tuple,
+    /// The service that took it.
+    pub service: ServiceId,
+    /// Its server.
+    pub dest: DestId,
+    /// Tells the server from a later one in the same slot.
+    pub dest_generation: u32,
+    /// How packets reach the server.
+    pub forwarding: Forwarding,
+    /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
+    pub conn_timeout: u32,
+}
+
+/// One connection.
+///
+/// The first line has what every packet needs, the second what either direction adds. IPv6 addresses do
+/// not fit and live in a side table under `wide`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Conn {
+    pub(super) tuples: [Tuple4; 2],
+    pub(super) wide: u32,
+    /// IP protocol; 0 marks a free slot.
+    pub(super) proto: u8,
+    /// State number of the protocol.
+    pub state: u8,
+    /// Counted as active (established), not inactive, with its server.
+    pub active: bool,
+    /// How packets reach the server.
+    pub forwarding: Forwarding,
+    /// The server.
+    pub dest: DestId,
+    /// Tells the server from a later one in the same slot.
+    pub dest_generation: u32,
+    /// When it was last used, in wheel ticks.
+    pub last_seen: u32,
+    /// Idle time after which it expires, in wheel ticks.
+    pub timeout: u32,
+    /// What changes in TCP and UDP checksums, by direction (RFC 1624).
+    pub l4_delta: [u16; 2],
+    /// What changes in the IPv4 header checksum by the addresses, by direction.
+    pub l3_delta: [u16; 2],
+    /// Added to the client's sequence numbers towards the server.
+    pub seq_delta: u32,
+    /// Where packets leave, by direction.
+    pub egress: [Egress; 2],
+    /// The service that took it.
+    pub service: ServiceId,
+    /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
+    pub conn_timeout: u32,
+    /// Up to a second that spreads expiry, in wheel ticks.
+    pub(super) jitter: u8,
+    pub(super) six: bool,
+    pub(super) slot: u16,
+    pub(super) next: u32,
+    pub(super) prev: u32,
+}
+
+/// Marks the end of a list of slots.
+pub(super) const NIL: u32 = u32::MAX;
+
+impl Conn {
+    pub(super) const FREE: Conn = Conn {
+        tuples: [Tuple4 { src: 0, dst: 0, sport: 0, dport: 0 }; 2],
+        wide: NIL,
+        proto: 0,
+        state: 0,
+        active: false,
+        forwarding: Forwarding::FullNat,
+        dest: DestId(0),
+        dest_generation: 0,
+        last_seen: 0,
+        timeout: 0,
+        l4_delta: [0; 2],
+        l3_delta: [0; 2],
+        seq_delta: 0,
+        egress: [Egress { routing: 0, neigh: NeighRef::NONE, link: LinkId(0), mtu: 0 }; 2],
+        service: ServiceId(0),
+        conn_timeout: 0,
+        jitter: 0,
+        six: false,
+        slot: 0,
+        next: NIL,
+        prev: NIL,
+    };
+
+    /// IP protocol.
+    #[inline(always)]
+    pub fn proto(&self) -> u8 {
+        self.proto
+    }
+
+    /// Whether it is an IPv6 connection on both sides.
+    #[inline(always)]
+    pub fn is_ipv6(&self) -> bool {
+        self.six
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_fits_two_cache_lines() {
+        assert_eq!(std::mem::size_of::<Conn>(), 128);
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The hash index of the connection table: from a hash to candidates.
+//!
+//! Buckets of one cache line hold ten entries: a 16-bit tag of the hash beside a 32-bit reference, so that
+//! a search touches one line of the index and, nearly always, only the connection it is after. An entry lives in
+//! its first bucket or, when that is full, in a second one that follows from the tag; the first then counts it,
+//! so that searches look there only when they must.
+
+/// A reference to one direction of a connection: its slot times two, plus the direction.
+pub type Reference = u32;
+
+const SLOTS: usize = 10;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    references: [u32; SLOTS],
+    tags: [u16; SLOTS],
+    /// Entries of this bucket that live in their second one.
+    spilled: u32,
+}
+
+const EMPTY: Bucket = Bucket { references: [0; SLOTS], tags: [0; SLOTS], spilled: 0 };
+
+/// The index.
+pub struct Index {
+    buckets: Box<[Bucket]>,
+    mask: usize,
+}
+
+impl Index {
+    /// An index for `entries` entries that stays at most 60 % full.
+    pub fn new(entries: usize) -> Self {
+        let buckets = (entries.div_ceil(6)).next_power_of_two().max(64);
+        Index { buckets: vec![EMPTY; buckets].into_boxed_slice(), mask: buckets - 1 }
+    }
+
+    /// Bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        std::mem::size_of_val(&*self.buckets)
+    }
+
+    #[inline(always)]
+    fn places(&self, hash: u64) -> (usize, u16) {
+        // The tag comes from bits the bucket number does not use; 0 marks an empty slot.
+        let tag = (hash >> 48) as u16;
+        (hash as usize & self.mask, if tag == 0 { 1 } else { tag })
+    }
+
+    #[inline(always)]
+    fn second(&self, first: usize, tag: u16) -> usize {
+        // An odd multiple of a non-zero tag is never 0 in the low 16 bits, so the two differ in a table of any size.
+        let offset = (usize::from(tag).wrapping_mul(0x5bd1_e995) & self.mask) | 1;
+        (first ^ offset) & self.mask
+    }
+
+    /// Touches the line a search for `hash` will need first, so that it is on its way. The value means nothing.
+    #[inline(always)]
+    pub fn warm(&self, hash: u64) -> u16 {
+        self.buckets[hash as usize & self.mask].tags[0]
+    }
+
+    /// The first candidate for `hash`, without looking further. A hint for warming the connection's own lines.
+    #[inline(always)]
+    pub fn guess(&self, hash: u64) -> Option<Reference> {
+        let (first, tag) = self.places(hash);
+        let bucket = &self.buckets[first];
+        matches(bucket, tag).next().map(|slot| bucket.references[slot])
+    }
+
+    /// The reference under `hash` for which `is_it` holds.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(Reference) -> bool) -> Option<Reference> {
+        let (first, tag) = self.places(hash);
+        let bucket = &self.buckets[first];
+        for slot in matches(bucket, tag) {
+            if is_it(bucket.references[slot]) {
+                return Some(bucket.references[slot]);
+            }
+        }
+        if bucket.spilled == 0 {
+            return None;
+        }
+        let bucket = &self.buckets[self.second(first, tag)];
+        matches(bucket, tag).map(|slot| bucket.references[slot]).find(|&r| is_it(r))
+    }
+
+    /// Adds `reference` under `hash`; `false`, and nothing changed, when both its buckets are full.
+    #[must_use]
+    pub fn insert(&mut self, hash: u64, reference: Reference) -> bool {
+        let (first, tag) = self.places(hash);
+        if put(&mut self.buckets[first], tag, reference) {
+            return true;
+        }
+        let second = self.second(first, tag);
+        let done = put(&mut self.buckets[second], tag, reference);
+        self.buckets[first].spilled += u32::from(done);
+        done
+    }
+
+    /// Removes `reference` from under `hash`; `false` when it was not there.
+    pub fn remove(&mut self, hash: u64, reference: Reference) -> bool {
+        let (first, tag) = self.places(hash);
+        if take(&mut self.buckets[first], tag, reference) {
+            return true;
+        }
+        let second = self.second(first, tag);
+        let done = take(&mut self.buckets[second], tag, reference);
+        self.buckets[first].spilled -= u32::from(done);
+        done
+    }
+}
+
+#[inline(always)]
+fn matches(bucket: &Bucket, tag: u16) -> impl Iterator<Item = usize> + use<> {
+    let mut hits = 0u32;
+    for slot in 0..SLOTS {
+        hits |= u32::from(bucket.tags[slot] == tag) << slot;
+    }
+    std::iter::from_fn(move || {
+        let slot = hits.trailing_zeros() as usize;
+        hits &= hits.wrapping_sub(1);
+        (slot < SLOTS).then_some(slot)
+    })
+}
+
+fn put(bucket: &mut Bucket, tag: u16, reference: Reference) -> bool {
+    let free = bucket.tags.iter().position(|&t| t == 0);
+    if let Some(slot) = free {
+        bucket.tags[slot] = tag;
+        bucket.references[slot] = reference;
+    }
+    free.is_some()
+}
+
+fn take(bucket: &mut Bucket, tag: u16, reference: Reference) -> bool {
+    let at = (0..SLOTS).find(|&slot| bucket.tags[slot] == tag && bucket.references[slot] == reference);
+    if let Some(slot) = at {
+        bucket.tags[slot] = 0;
+    }
+    at.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_one_cache_line() {
+        assert_eq!(std::mem::size_of::<Bucket>(), 64);
+        assert_eq!(std::mem::align_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn equal_hashes_fill_two_buckets_and_then_are_refused() {
+        let mut index = Index::new(1000);
+        let hash = 0x1234_0000_0000_0007;
+        for reference in 0..2 * SLOTS as u32 {
+            assert!(index.insert(hash, reference));
+        }
+        assert!(!index.insert(hash, 99));
+        for reference in 0..2 * SLOTS as u32 {
+            assert_eq!(index.find(hash, |r| r == reference), Some(reference));
+        }
+        assert!(index.remove(hash, 15));
+        assert_eq!(index.find(hash, |r| r == 15), None);
+        assert!(index.insert(hash, 99));
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_map(ops in proptest::collection::vec((any::<bool>(), 0u64..64, 0u32..8), 1..400)) {
+            let mut index = Index::new(64);
+            let mut map: HashMap<(u64, u32), ()> = HashMap::new();
+            for (add, low, reference) in ops {
+                let hash = low.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                if add {
+                    if !map.contains_key(&(hash, reference)) && index.insert(hash, reference) {
+                        map.insert((hash, reference), ());
+                    }
+                } else {
+                    prop_assert_eq!(index.remove(hash, reference), map.remove(&(hash, reference)).is_some());
+                }
+                for r in 0..8 {
+                    prop_assert_eq!(index.find(hash, |x| x == r).is_some(), map.contains_key(&(hash, r)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The connection table of one worker: a slab of connections, one hash index for both directions, a timer wheel.
+//!
+//! Sized at the start: a full table refuses new connections. Nobody else ever looks into it.
+
+pub mod entry;
+mod index;
+pub mod tuple;
+pub mod wheel;
+
+use foldhash::quality::FixedState;
+
+pub use entry::{Conn, ConnId, Dir, Egress, NewConn};
+pub use tuple::{Tuple, Tuple4, Tuple6};
+
+use crate::tick::Tick;
+use crate::verdict::DropReason;
+use entry::NIL;
+use index::Index;
+use tuple::Stored6;
+use wheel::Wheel;
+
+/// Connections of one worker.
+pub struct ConnTable {
+    conns: Vec<Conn>,
+    wide: Vec<[Stored6; 2]>,
+    /// First of the free slots below the end of `conns`, threaded through `next`, and their number.
+    free: u32,
+    free_len: usize,
+    free_wide: Vec<u32>,
+    capacity: usize,
+    index: Index,
+    wheel: Wheel,
+    seed: FixedState,
+}
+
+/// What a search is made with: hashed once, used for warming and finding.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// The packet's addresses and ports.
+    pub tuple: Tuple,
+    /// The packet's IP protocol.
+    pub proto: u8,
+    hash: u64,
+}
+
+impl ConnTable {
+    /// A table for `capacity` connections; `seed` makes its hash unpredictable.
+    pub fn new(capacity: usize, seed: u64) -> Self {
+        let capacity = capacity.clamp(1, (u32::MAX / 2 - 1) as usize);
+        ConnTable {
+            conns: Vec::with_capacity(capacity),
+            wide: Vec::new(),
+            free: NIL,
+            free_len: 0,
+            free_wide: Vec::new(),
+            capacity,
+            index: Index::new(2 * capacity),
+            wheel: Wheel::new(NIL),
+            seed: FixedState::with_seed(seed),
+        }
+    }
+
+    /// Connections in it.
+    pub fn len(&self) -> usize {
+        self.conns.len() - self.free_len
+    }
+
+    /// Whether it has no connection.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Connections it can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes set aside for it, both directions and the index included.
+    pub fn bytes(&self) -> usize {
+        self.index.bytes()
+            + self.conns.capacity() * size_of::<Conn>()
+            + self.free_wide.capacity() * size_of::<u32>()
+            + self.wide.capacity() * size_of::<[Stored6; 2]>()
+    }
+
+    /// A search for the connection a packet belongs to.
+    #[inline(always)]
+    pub fn probe(&self, tuple: Tuple, proto: u8) -> Probe {
+        Probe { tuple, proto, hash: tuple.hash(proto, &self.seed) }
+    }
+
+    /// Touches the index line `probe` will need.
+    #[inline(always)]
+    pub fn warm_index(&self, probe: &Probe) -> u16 {
+        self.index.warm(probe.hash)
+    }
+
+    /// Touches the lines of the connection `probe` will probably find.
+    #[inline(always)]
+    pub fn warm_conn(&self, probe: &Probe) -> u32 {
+        self.index.guess(probe.hash).map_or(0, |reference| {
+            let conn = &self.conns[(reference >> 1) as usize];
+            conn.last_seen ^ conn.next
+        })
+    }
+
+    /// The connection and direction of a packet.
+    #[inline(always)]
+    pub fn find(&self, probe: &Probe) -> Option<(ConnId, Dir)> {
+        let reference = self.index.find(probe.hash, |reference| self.is(reference, probe))?;
+        Some((ConnId(reference >> 1), dir_of(reference)))
+    }
+
+    #[inline(always)]
+    fn is(&self, reference: u32, probe: &Probe) -> bool {
+        let conn = &self.conns[(reference >> 1) as usize];
+        let dir = (reference & 1) as usize;
+        conn.proto == probe.proto
+            && match probe.tuple {
+                Tuple::V4(tuple) => !conn.six && conn.tuples[dir] == tuple,
+                Tuple::V6(tuple) => conn.six && self.wide[conn.wide as usize][dir] == Stored6::from(tuple),
+            }
+    }
+
+    /// What packets of a direction carry.
+    pub fn tuple(&self, id: ConnId, dir: Dir) -> Tuple {
+        let conn = &self.conns[id.0 as usize];
+        if conn.six {
+            Tuple::V6(self.wide[conn.wide as usize][dir as usize].into())
+        } else {
+            Tuple::V4(conn.tuples[dir as usize])
+        }
+    }
+
+    /// What IPv4 packets of a direction carry, without asking whether it is IPv4.
+    #[inline(always)]
+    pub fn tuple4(&self, id: ConnId, dir: Dir) -> Tuple4 {
+        self.conns[id.0 as usize].tuples[dir as usize]
+    }
+
+    /// A connection.
+    #[inline(always)]
+    pub fn get(&self, id: ConnId) -> &Conn {
+        &self.conns[id.0 as usize]
+    }
+
+    /// A connection, to be changed.
+    #[inline(always)]
+    pub fn get_mut(&mut self, id: ConnId) -> &mut Conn {
+        &mut self.conns[id.0 as usize]
+    }
+
+    /// Whether a packet with this tuple would find a connection.
+    pub fn is_taken(&self, tuple: Tuple, proto: u8) -> bool {
+        self.find(&self.probe(tuple, proto)).is_some()
+    }
+
+    /// Opens a connection that idles out after `timeout_secs`, plus `jitter` (0 to 15) sixteenths of a second.
+    ///
+    /// # Errors
+    /// `ConnTableFull`, or `ConnClash` when either tuple belongs to another connection already. Nothing changed then.
+    pub fn insert(
+        &mut self,
+        new: &NewConn,
+        timeout_secs: u32,
+        jitter: u8,
+        now: Tick,
+    ) -> Result<ConnId, DropReason> {
+        if self.len() >= self.capacity {
+            return Err(DropReason::ConnTableFull);
+        }
+        let probes = [self.probe(new.inbound, new.proto), self.probe(new.outbound, new.proto)];
+        if probes.iter().any(|probe| self.find(probe).is_some()) {
+            return Err(DropReason::ConnClash);
+        }
+        let id = self.fill(new, now);
+        for (dir, probe) in (0u32..).zip(&probes) {
+            if !self.index.insert(probe.hash, id.0 << 1 | dir) {
+                if dir == 1 {
+                    self.index.remove(probes[0].hash, id.0 << 1);
+                }
+                self.give_back(id);
+                return Err(DropReason::ConnTableFull);
+            }
+        }
+        let conn = self.get_mut(id);
+        conn.timeout = wheel::secs(timeout_secs);
+        conn.jitter = jitter & 15;
+        self.arm(id);
+        Ok(id)
+    }
+
+    fn fill(&mut self, new: &NewConn, now: Tick) -> ConnId {
+        let mut conn = Conn {
+            proto: new.proto,
+            service: new.service,
+            dest: new.dest,
+            dest_generation: new.dest_generation,
+            forwarding: new.forwarding,
+            conn_timeout: new.conn_timeout,
+            last_seen: wheel::ticks(now),
+            ..Conn::FREE
+        };
+        match (new.inbound, new.outbound) {
+            (Tuple::V4(inbound), Tuple::V4(outbound)) => conn.tuples = [inbound, outbound],
+            (inbound, outbound) => {
+                conn.six = true;
+                conn.wide = self.fill_wide([widen(inbound).into(), widen(outbound).into()]);
+            }
+        }
+        if self.free == NIL {
+            self.conns.push(conn);
+            return ConnId(self.conns.len() as u32 - 1);
+        }
+        let id = ConnId(self.free);
+        self.free = self.get(id).next;
+        self.free_len -= 1;
+        *self.get_mut(id) = conn;
+        id
+    }
+
+    fn fill_wide(&mut self, tuples: [Stored6; 2]) -> u32 {
+        match self.free_wide.pop() {
+            Some(at) => {
+                self.wide[at as usize] = tuples;
+                at
+            }
+            None => {
+                self.wide.push(tuples);
+                self.wide.len() as u32 - 1
+            }
+        }
+    }
+
+    fn give_back(&mut self, id: ConnId) {
+        let conn = self.get_mut(id);
+        let wide = conn.wide;
+        *conn = Conn::FREE;
+        if wide != NIL {
+            self.free_wide.push(wide);
+        }
+        self.get_mut(id).next = std::mem::replace(&mut self.free, id.0);
+        self.free_len += 1;
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, id: ConnId) {
+        self.disarm(id);
+        let proto = self.get(id).proto;
+        for dir in [Dir::Inbound, Dir::Outbound] {
+            let hash = self.tuple(id, dir).hash(proto, &self.seed);
+            let there = self.index.remove(hash, id.0 << 1 | dir as u32);
+            debug_assert!(there, "both directions of a connection are in the index");
+        }
+        self.give_back(id);
+    }
+
+    /// Notes that a connection was used.
+    #[inline(always)]
+    pub fn touch(&mut self, id: ConnId, now: Tick) {
+        self.get_mut(id).last_seen = wheel::ticks(now);
+    }
+
+    /// Gives a connection another idle time. The wheel is only told when it has to come earlier.
+    pub fn set_timeout(&mut self, id: ConnId, timeout_secs: u32) {
+        let timeout = wheel::secs(timeout_secs);
+        let shorter = timeout < self.get(id).timeout;
+        self.get_mut(id).timeout = timeout;
+        if shorter {
+            self.disarm(id);
+            self.arm(id);
+        }
+    }
+
+    /// Seconds until a connection expires if nothing more is seen.
+    pub fn expires_in(&self, id: ConnId, now: Tick) -> u32 {
+        let left = due(self.get(id)).wrapping_sub(wheel::ticks(now)) as i32;
+        wheel::in_secs(left.max(0) as u32)
+    }
+
+    /// The next connection whose time is up, removed from the wheel but not from the table; look at no more than
+    /// `budget` connections, which is counted down. `None` when time has caught up or the budget is used.
+    pub fn next_expired(&mut self, now: Tick, budget: &mut u32) -> Option<ConnId> {
+        let now = wheel::ticks(now);
+        while (now.wrapping_sub(self.wheel.at) as i32) >= 0 {
+            let slot = self.wheel.at as usize % self.wheel.heads.len();
+            let head = self.wheel.heads[slot];
+            if head == NIL {
+                self.wheel.at = self.wheel.at.wrapping_add(1);
+                continue;
+            }
+            if *budget == 0 {
+                return None;
+            }
+            *budget -= 1;
+            let id = ConnId(head);
+            self.disarm(id);
+            if (due(self.get(id)).wrapping_sub(now) as i32) <= 0 {
+                return Some(id);
+            }
+            self.arm_after(id, 1);
+        }
+        None
+    }
+
+    /// Every connection from slot `from` on, with its number.
+    pub fn iter_from(&self, from: usize) -> impl Iterator<Item = ConnId> {
+        (from..self.conns.len()).filter(|&at| self.conns[at].proto != 0).map(|at| ConnId(at as u32))
+    }
+
+    /// Puts a connection back on the wheel, for instance when its expiry is put off.
+    pub fn arm(&mut self, id: ConnId) {
+        self.arm_after(id, 0);
+    }
+
+    fn arm_after(&mut self, id: ConnId, ahead: u32) {
+        let due = due(self.get(id));
+        let soonest = self.wheel.at.wrapping_add(ahead);
+        let due = if (due.wrapping_sub(soonest) as i32) < 0 { soonest } else { due };
+        let slot = self.wheel.slot(due);
+        let head = self.wheel.heads[usize::from(slot)];
+        let conn = self.get_mut(id);
+        (conn.slot, conn.prev, conn.next) = (slot, NIL, head);
+        if head != NIL {
+            self.conns[head as usize].prev = id.0;
+        }
+        self.wheel.heads[usize::from(slot)] = id.0;
+    }
+
+    fn disarm(&mut self, id: ConnId) {
+        let Conn { slot, prev, next, .. } = *self.get(id);
+        match prev {
+            NIL if self.wheel.heads[usize::from(slot)] == id.0 => self.wheel.heads[usize::from(slot)] = next,
+            NIL => return,
+            prev => self.conns[prev as usize].next = next,
+        }
+        if next != NIL {
+            self.conns[next as usize].prev = prev;
+        }
+        let conn = self.get_mut(id);
+        (conn.prev, conn.next) = (NIL, NIL);
+    }
+}
+
+/// When a connection expires if nothing more is seen, in wheel ticks.
+fn due(conn: &Conn) -> u32 {
+    conn.last_seen.wrapping_add(conn.timeout).wrapping_add(u32::from(conn.jitter))
+}
+
+#[inline(always)]
+fn dir_of(reference: u32) -> Dir {
+    if reference & 1 == 0 { Dir::Inbound } else { Dir::Outbound }
+}
+
+fn widen(tuple: Tuple) -> Tuple6 {
+    match tuple {
+        Tuple::V6(t) => t,
+        Tuple::V4(t) => {
+            Tuple6 { src: u128::from(t.src), dst: u128::from(t.dst), sport: t.sport, dport: t.dport }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What workers may read: everything configured, compiled, immutable.
+//!
+//! Control builds one, publishes it whole, and frees it once no worker reads it any more. Workers look at
+//! it once a burst. Runtime truth (connections, counters, cursors) is never in here: dense numbers tie
+//! the two together, and a generation tells a reused slot from the old one.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use foldhash::fast::RandomState;
+use model::Transport;
+
+use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
+use crate::link::{Link, Mac};
+use crate::proto::Timeouts;
+use crate::route::RouteTable;
+use crate::steer::Rss;
+
+/// Everything configured.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counts up with every snapshot published, from 1.
+    pub version: u64,
+    /// Changes whenever a link, route, address or static neighbour changed: cached next hops are looked up anew.
+    pub routing: u32,
+    /// Devices, by [`PortId`].
+    pub ports: Vec<Port>,
+    /// Links, by [`LinkId`]; `None` where one was removed.
+    pub links: Vec<Option<Link>>,
+    /// Where packets go, own addresses included.
+    pub routes: RouteTable,
+    /// Neighbours entered by hand.
+    pub neighs: Vec<(LinkId, IpAddr, Mac)>,
+    /// Services, by [`ServiceId`]; `None` where one was removed.
+    pub services: Vec<Option<Service>>,
+    /// Destinations, by [`DestId`]; `None` where one was removed.
+    pub dests: Vec<Option<Dest>>,
+    /// Local addresses in use by services, with the link return traffic comes in by.
+    pub laddrs: HashMap<IpAddr, LinkId, RandomState>,
+    /// Idle timeouts by protocol and state.
+    pub timeouts: Timeouts,
+    /// Everything else.
+    pub options: Options,
+    /// Lookup tables that follow from the fields above; [`Snapshot::index`] makes them.
+    pub lookup: Lookup,
+}
+
+/// Lookup tables of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    by_endpoint: HashMap<(Transport, IpAddr, u16), ServiceId, RandomState>,
+    vips: HashSet<IpAddr, RandomState>,
+}
+
+/// A device.
+#[derive(Clone, Debug, Default)]
+pub struct Port {
+    /// The link of untagged frames.
+    pub untagged: Option<LinkId>,
+    /// Links of tagged frames by 802.1Q identifier, sorted.
+    pub vlans: Vec<(u16, LinkId)>,
+    /// Which worker polls each receive queue, by queue number.
+    pub queues: Vec<LcoreId>,
+    /// How the device spreads packets over its queues, where that can be predicted.
+    pub rss: Option<Rss>,
+}
+
+impl Port {
+    /// The link of frames with this tag.
+    #[inline(always)]
+    pub fn link_of(&self, vlan: Option<u16>) -> Option<LinkId> {
+        match vlan {
+            None => self.untagged,
+            Some(id) => self.vlans.binary_search_by_key(&id, |&(id, _)| id).ok().map(|at| self.vlans[at].1),
+        }
+    }
+}
+
+/// A virtual service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its slot.
+    pub id: ServiceId,
+    /// Tells this service from an earlier one in the same slot.
+    pub generation: u32,
+    /// Its protocol.
+    pub transport: Transport,
+    /// What clients send to.
+    pub vip: SocketAddr,
+    /// Chooses servers.
+    pub scheduler: crate::sched::Scheduler,
+    /// Changes whenever a server or weight changed: schedulers start their round anew.
+    pub revision: u32,
+    /// Its servers, in the order they were added.
+    pub dests: Vec<DestId>,
+    /// Its local addresses of both families, in the order they were added.
+    pub laddrs: Vec<IpAddr>,
+    /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
+    pub conn_timeout: u32,
+    /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.
+    pub weights: (u32, u32),
+}
+
+impl Service {
+    /// Greatest weight and greatest common divisor of the weights of its usable servers, 0 and 1 without any.
+    fn weigh(&self, dests: &[Option<Dest>]) -> (u32, u32) {
+        let weights = self.dests.iter().filter_map(|id| Some(dests.get(id.index())?.as_ref()?.weight));
+        let (max, gcd) = weights.fold((0, 0), |(max, gcd), w| (w.max(max), greatest_common_divisor(gcd, w)));
+        (max, gcd.max(1))
+    }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// A real server of a service.
+#[derive(Clone, Debug)]
+pub struct Dest {
+    /// Its slot.
+    pub id: DestId,
+    /// Tells this server from an earlier one in the same slot.
+    pub generation: u32,
+    /// Whose server it is.
+    pub service: ServiceId,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// Share of new connections; 0 takes none.
+    pub weight: u32,
+}
+
+/// How packets reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Source and destination rewritten, answers come back to a local address.
+    FullNat,
+}
+
+/// Switches of the small stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Forward IPv4 packets that are not ours.
+    pub forward4: bool,
+    /// Forward IPv6 packets that are not ours.
+    pub forward6: bool,
+    /// Count down TTL and hop limit of packets to and from servers.
+    pub xmit_ttl: bool,
+    /// Seconds a neighbour stays reachable without confirmation, 1 to 3600.
+    pub neigh_timeout: u32,
+    /// Packets that may wait for one neighbour, 16 to 8192.
+    pub neigh_queue: u16,
+    /// Lifetime of a connection in which no state was reached yet, in seconds.
+    pub conn_init_timeout: u32,
+    /// TTL of packets the director makes.
+    pub default_ttl: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            forward4: false,
+            forward6: false,
+            xmit_ttl: true,
+            neigh_timeout: 60,
+            neigh_queue: 128,
+            conn_init_timeout: 3,
+            default_ttl: 64,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Makes the lookup tables that follow from the public fields. Call once all fields are set.
+    pub fn index(mut self) -> Self {
+        for svc in self.services.iter_mut().flatten() {
+            svc.weights = svc.weigh(&self.dests);
+        }
+        let services = || self.services.iter().flatten();
+        self.lookup = Lookup {
+            by_endpoint: services().map(|s| ((s.transport, s.vip.ip(), s.vip.port()), s.id)).collect(),
+            vips: services().map(|s| s.vip.ip()).collect(),
+        };
+        for port in &mut self.ports {
+            port.vlans.sort_unstable();
+        }
+        self
+    }
+
+    /// The service at exactly this protocol, address and port.
+    #[inline]
+    pub fn find_service(&self, transport: Transport, addr: IpAddr, port: u16) -> Option<&Service> {
+        let id = *self.lookup.by_endpoint.get(&(transport, addr, port))?;
+        self.services.get(id.index())?.as_ref()
+    }
+
+    /// Whether any service has this address.
+    #[inline]
+    pub fn is_vip(&self, addr: IpAddr) -> bool {
+        self.lookup.vips.contains(&addr)
+    }
+
+    /// A link by number.
+    #[inline(always)]
+    pub fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(id.index())?.as_ref()
+    }
+
+    /// A destination by number, if it is still the one of that generation.
+    #[inline(always)]
+    pub fn dest(&self, id: DestId, generation: u32) -> Option<&Dest> {
+        self.dests.get(id.index())?.as_ref().filter(|dest| dest.generation == generation)
+    }
+
+    /// The link of a frame.
+    #[inline(always)]
+    pub fn link_of(&self, port: PortId, vlan: Option<u16>) -> Option<&Link> {
+        self.link(self.ports.get(port.index())?.link_of(vlan)?)
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+
+/// The one's complement sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero; not folded.
+///
+/// At most 2^32 bytes may be summed before folding.
+pub fn sum(bytes: &[u8]) -> u64 {
+    // One's complement addition does not care how wide the words are: add 32-bit words, fold later.
+    let mut chunks = bytes.chunks_exact(4);
+    let mut total: u64 =
+        chunks.by_ref().map(|w| u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]]))).sum();
+    total += match *chunks.remainder() {
+        [a] => u64::from(u16::from_be_bytes([a, 0])),
+        [a, b] => u64::from(u16::from_be_bytes([a, b])),
+        [a, b, c] => u64::from(u16::from_be_bytes([a, b])) + u64::from(u16::from_be_bytes([c, 0])),
+        _ => 0,
+    };
+    total
+}
+
+/// Folds a sum into 16 bits.
+#[inline(always)]
+pub fn fold(mut sum: u64) -> u16 {
+    sum = (sum & 0xffff_ffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+/// The checksum of `bytes`, whose own checksum field must be zero; 0 when they hold a right checksum already.
+pub fn checksum(bytes: &[u8]) -> u16 {
+    !fold(sum(bytes))
+}
+
+/// The pseudo header of IPv4 (RFC 793 3.1): addresses, protocol and length of the upper layer.
+pub fn pseudo4(src: u32, dst: u32, proto: u8, len: usize) -> u64 {
+    u64::from(src) + u64::from(dst) + u64::from(proto) + len as u64
+}
+
+/// The pseudo header of IPv6 (RFC 8200 8.1).
+pub fn pseudo6(src: u128, dst: u128, proto: u8, len: usize) -> u64 {
+    words(src) + words(dst) + u64::from(proto) + len as u64
+}
+
+fn words(addr: u128) -> u64 {
+    (0..4).map(|n| u64::from((addr >> (32 * n)) as u32)).sum()
+}
+
+/// A change of summed fields, made once and applied to many checksums: the folded sum of old words inverted
+/// and new words (RFC 1624, equation 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delta(u64);
+
+impl Delta {
+    /// A 16-bit field changes.
+    #[inline(always)]
+    pub fn word(self, old: u16, new: u16) -> Delta {
+        Delta(self.0 + u64::from(!old) + u64::from(new))
+    }
+
+    /// A 32-bit field at an even offset changes.
+    #[inline(always)]
+    pub fn long(self, old: u32, new: u32) -> Delta {
+        Delta(self.0 + u64::from(!old) + u64::from(new))
+    }
+
+    /// An IPv6 address changes.
+    pub fn address6(self, old: u128, new: u128) -> Delta {
+        Delta(self.0 + words(!old) + words(new))
+    }
+
+    /// Sixteen bits that say the same.
+    #[inline(always)]
+    pub fn fold(self) -> u16 {
+        fold(self.0)
+    }
+
+    /// What [`Delta::fold`] gave.
+    #[inline(always)]
+    pub fn from_folded(folded: u16) -> Delta {
+        Delta(u64::from(folded))
+    }
+
+    /// The checksum after the change.
+    #[inline(always)]
+    pub fn apply(self, checksum: u16) -> u16 {
+        !fold(self.0 + u64::from(!checksum))
+    }
+
+    /// The UDP checksum after the change: 0 means none was made (RFC 768) and stays, a computed 0 is sent as all ones.
+    #[inline(always)]
+    pub fn apply_udp(self, checksum: u16) -> u16 {
+        match (checksum, self.apply(checksum)) {
+            (0, _) => 0,
+            (_, 0) => 0xffff,
+            (_, new) => new,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_example_of_rfc_1071() {
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+    }
+
+    #[test]
+    fn a_known_ipv4_header() {
+        let header = [
+            0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
+            0xa8, 0x00, 0xc7,
+        ];
+        assert_eq!(checksum(&header), 0xb861);
+    }
+
+    #[test]
+    fn a_udp_checksum_of_zero_stays_none() {
+        assert_eq!(Delta::default().word(1, 2).apply_udp(0), 0);
+        // Sum 0xfffe, one more makes 0xffff, whose complement 0 is sent as all ones.
+        assert_eq!(Delta::default().word(0, 1).apply_udp(!0xfffe), 0xffff);
+    }
+
+    proptest! {
+        #[test]
+        fn incremental_equals_full(mut bytes in proptest::collection::vec(any::<u8>(), 40..90), at in 0usize..9, new: u32, addr: u128) {
+            // A sum of zero words only has two representations; real packets never sum to nothing.
+            bytes[0] = 0x45;
+            let before = checksum(&bytes);
+            let at = at * 2;
+            let old = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+            bytes[at..at + 4].copy_from_slice(&new.to_be_bytes());
+            let old6 = u128::from_be_bytes(bytes[22..38].try_into().unwrap());
+            bytes[22..38].copy_from_slice(&addr.to_be_bytes());
+            let delta = Delta::default().long(old, new).address6(old6, addr);
+            prop_assert_eq!(delta.apply(before), checksum(&bytes));
+            prop_assert_eq!(Delta::from_folded(delta.fold()).apply(before), checksum(&bytes));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! TCP headers (RFC 9293) and their options.
+
+use crate::{get16, get32};
+
+/// Bytes of a header without options.
+pub const LEN: usize = 20;
+
+/// Offsets of fields the director rewrites.
+pub mod at {
+    /// Sequence number.
+    pub const SEQ: usize = 4;
+    /// Acknowledgement number.
+    pub const ACK: usize = 8;
+    /// Checksum.
+    pub const CHECKSUM: usize = 16;
+}
+
+/// Flag bits.
+pub mod flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+}
+
+/// Option kinds.
+pub mod option {
+    /// End of the list.
+    pub const END: u8 = 0;
+    /// Padding.
+    pub const NOP: u8 = 1;
+    /// Maximum segment size, length 4.
+    pub const MSS: u8 = 2;
+    /// Selective acknowledgement blocks.
+    pub const SACK: u8 = 5;
+    /// Timestamps, length 10.
+    pub const TIMESTAMPS: u8 = 8;
+}
+
+/// The fixed part of a header.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a>(&'a [u8; LEN]);
+
+impl<'a> Header<'a> {
+    /// The fixed part; `None` when the segment is shorter than 20 bytes or than its header says.
+    #[inline(always)]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let header = Header(bytes.first_chunk()?);
+        (LEN..=bytes.len()).contains(&header.header_len()).then_some(header)
+    }
+
+    /// Source port.
+    #[inline(always)]
+    pub fn sport(&self) -> u16 {
+        get16(self.0, 0)
+    }
+
+    /// Destination port.
+    #[inline(always)]
+    pub fn dport(&self) -> u16 {
+        get16(self.0, 2)
+    }
+
+    /// Sequence number.
+    #[inline(always)]
+    pub fn seq(&self) -> u32 {
+        get32(self.0, 4)
+    }
+
+    /// Acknowledgement number.
+    #[inline(always)]
+    pub fn ack(&self) -> u32 {
+        get32(self.0, 8)
+    }
+
+    /// Bytes of the header, options included.
+    #[inline(always)]
+    pub fn header_len(&self) -> usize {
+        usize::from(self.0[12] >> 4) * 4
+    }
+
+    /// The flags of [`flag`].
+    #[inline(always)]
+    pub fn flags(&self) -> u8 {
+        self.0[13]
+    }
+}
+
+/// Positions and lengths of the options in `options`, padding left out; ends at the first malformed one.
+pub fn options(options: &[u8]) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while options.get(at) == Some(&option::NOP) {
+            at += 1;
+        }
+        let kind = *options.get(at).filter(|&&kind| kind != option::END)?;
+        let len = usize::from(*options.get(at + 1)?);
+        let range = at..at + len;
+        at = range.end;
+        (len >= 2 && range.end <= options.len()).then_some((kind, range))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_walked_and_padding_is_skipped() {
+        let list = [2, 4, 5, 0xb4, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 9];
+        let seen: Vec<_> = options(&list).collect();
+        assert_eq!(seen, [(option::MSS, 0..4), (option::TIMESTAMPS, 6..16)]);
+    }
+
+    #[test]
+    fn malformed_options_end_the_walk() {
+        for list in [&[2u8][..], &[2, 0], &[2, 1], &[2, 5, 0, 0], &[1, 8, 200]] {
+            assert_eq!(options(list).count(), 0, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_longer_than_the_segment_is_none() {
+        let mut segment = [0; 24];
+        for (words, fine) in [(4, false), (5, true), (6, true), (7, false)] {
+            segment[12] = words << 4;
+            assert_eq!(Header::parse(&segment).is_some(), fine, "{words} words");
+        }
+    }
+}
