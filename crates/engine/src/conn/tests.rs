@@ -134,7 +134,7 @@ proptest! {
             if add {
                 let expect_ok = !map.contains_key(&port) && map.len() < 24;
                 let got = table.insert(&new, 90, 0, Tick(0));
-                prop_assert_eq!(got.is_ok(), expect_ok);
+                prop_assert_eq!(got.is_ok(), expect_ok, "{:?} with {}", got, map.len());
                 if let Ok(id) = got { map.insert(port, id); }
             } else if let Some(id) = map.remove(&port) {
                 table.remove(id);
