@@ -16,11 +16,13 @@ const SLOTS: usize = 10;
 struct Bucket {
     references: [u32; SLOTS],
     tags: [u16; SLOTS],
-    /// Entries of this bucket that live in their second one.
-    spilled: u32,
+    /// Entries at home here that live with their partner.
+    away: u16,
+    /// Slots whose entry is at home with its partner, by bit.
+    guests: u16,
 }
 
-const EMPTY: Bucket = Bucket { references: [0; SLOTS], tags: [0; SLOTS], spilled: 0 };
+const EMPTY: Bucket = Bucket { references: [0; SLOTS], tags: [0; SLOTS], away: 0, guests: 0 };
 
 /// The index.
 pub struct Index {
@@ -48,10 +50,10 @@ impl Index {
     }
 
     #[inline(always)]
-    fn second(&self, first: usize, tag: u16) -> usize {
-        // An odd multiple of a non-zero tag is never 0 in the low 16 bits, so the two differ in a table of any size.
+    fn partner(&self, bucket: usize, tag: u16) -> usize {
+        // Its own inverse, and never the same bucket: the offset is odd.
         let offset = (usize::from(tag).wrapping_mul(0x5bd1_e995) & self.mask) | 1;
-        (first ^ offset) & self.mask
+        bucket ^ offset
     }
 
     /// Touches the line a search for `hash` will need first, so that it is on its way. The value means nothing.
@@ -78,35 +80,65 @@ impl Index {
                 return Some(bucket.references[slot]);
             }
         }
-        if bucket.spilled == 0 {
+        if bucket.away == 0 {
             return None;
         }
-        let bucket = &self.buckets[self.second(first, tag)];
+        let bucket = &self.buckets[self.partner(first, tag)];
         matches(bucket, tag).map(|slot| bucket.references[slot]).find(|&r| is_it(r))
     }
 
-    /// Adds `reference` under `hash`; `false`, and nothing changed, when both its buckets are full.
+    /// Adds `reference` under `hash`; `false`, and nothing changed, when there is no room for it.
     #[must_use]
     pub fn insert(&mut self, hash: u64, reference: Reference) -> bool {
-        let (first, tag) = self.places(hash);
-        if put(&mut self.buckets[first], tag, reference) {
+        let (home, tag) = self.places(hash);
+        let partner = self.partner(home, tag);
+        let has_room = |bucket: &Bucket| bucket.tags.contains(&0);
+        if !has_room(&self.buckets[home]) && !has_room(&self.buckets[partner]) {
+            // Only now, and rarely: somebody has to move.
+            let moved = self.make_room(home) || self.make_room(partner);
+            if !moved {
+                return false;
+            }
+        }
+        if has_room(&self.buckets[home]) {
+            put(&mut self.buckets[home], tag, reference, false);
+        } else {
+            put(&mut self.buckets[partner], tag, reference, true);
+            self.buckets[home].away += 1;
+        }
+        true
+    }
+
+    /// Moves one entry of a full bucket to its partner, if one of the partners has room.
+    fn make_room(&mut self, at: usize) -> bool {
+        let Bucket { tags, references, guests, .. } = self.buckets[at];
+        for slot in 0..SLOTS {
+            let to = self.partner(at, tags[slot]);
+            if !self.buckets[to].tags.contains(&0) {
+                continue;
+            }
+            let was_guest = guests >> slot & 1 == 1;
+            put(&mut self.buckets[to], tags[slot], references[slot], !was_guest);
+            clear(&mut self.buckets[at], slot);
+            if was_guest {
+                self.buckets[to].away -= 1;
+            } else {
+                self.buckets[at].away += 1;
+            }
             return true;
         }
-        let second = self.second(first, tag);
-        let done = put(&mut self.buckets[second], tag, reference);
-        self.buckets[first].spilled += u32::from(done);
-        done
+        false
     }
 
     /// Removes `reference` from under `hash`; `false` when it was not there.
     pub fn remove(&mut self, hash: u64, reference: Reference) -> bool {
-        let (first, tag) = self.places(hash);
-        if take(&mut self.buckets[first], tag, reference) {
+        let (home, tag) = self.places(hash);
+        if take(&mut self.buckets[home], tag, reference) {
             return true;
         }
-        let second = self.second(first, tag);
-        let done = take(&mut self.buckets[second], tag, reference);
-        self.buckets[first].spilled -= u32::from(done);
+        let partner = self.partner(home, tag);
+        let done = take(&mut self.buckets[partner], tag, reference);
+        self.buckets[home].away -= u16::from(done);
         done
     }
 }
@@ -124,21 +156,25 @@ fn matches(bucket: &Bucket, tag: u16) -> impl Iterator<Item = usize> + use<> {
     })
 }
 
-fn put(bucket: &mut Bucket, tag: u16, reference: Reference) -> bool {
-    let free = bucket.tags.iter().position(|&t| t == 0);
-    if let Some(slot) = free {
-        bucket.tags[slot] = tag;
-        bucket.references[slot] = reference;
-    }
-    free.is_some()
+/// Puts an entry into a bucket with room.
+fn put(bucket: &mut Bucket, tag: u16, reference: Reference, guest: bool) {
+    let slot = bucket.tags.iter().position(|&t| t == 0).expect("the caller saw a free slot");
+    bucket.tags[slot] = tag;
+    bucket.references[slot] = reference;
+    bucket.guests |= u16::from(guest) << slot;
 }
 
 fn take(bucket: &mut Bucket, tag: u16, reference: Reference) -> bool {
     let at = (0..SLOTS).find(|&slot| bucket.tags[slot] == tag && bucket.references[slot] == reference);
     if let Some(slot) = at {
-        bucket.tags[slot] = 0;
+        clear(bucket, slot);
     }
     at.is_some()
+}
+
+fn clear(bucket: &mut Bucket, slot: usize) {
+    bucket.tags[slot] = 0;
+    bucket.guests &= !(1 << slot);
 }
 
 #[cfg(test)]
