@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod conn;
+pub mod counters;
+pub mod icmp;
 pub mod ids;
+pub mod l3;
+pub mod laddr;
 pub mod link;
 pub mod neigh;
 pub mod proto;

@@ -63,9 +63,19 @@ impl Frame {
 
     /// A frame holding a copy of `data`.
     pub fn new(data: &[u8]) -> Self {
-        let mut bytes = vec![0; Self::ROOM + data.len() + Self::ROOM];
-        bytes[Self::ROOM..Self::ROOM + data.len()].copy_from_slice(data);
-        Frame { bytes, start: Self::ROOM, end: Self::ROOM + data.len(), meta: RxMeta::default() }
+        let mut frame = Frame::with_room(data.len() + Self::ROOM);
+        frame.append(data.len()).expect("room was made for it").copy_from_slice(data);
+        frame
+    }
+
+    /// An empty frame that can take `room` bytes.
+    pub fn with_room(room: usize) -> Self {
+        Frame {
+            bytes: vec![0; Self::ROOM + room],
+            start: Self::ROOM,
+            end: Self::ROOM,
+            meta: RxMeta::default(),
+        }
     }
 }
 

@@ -43,7 +43,10 @@ pub struct Segment<'a> {
 /// # Panics
 /// When the families differ, options are not a multiple of four bytes, or it does not fit.
 pub fn tcp(macs: Macs, src: SocketAddr, dst: SocketAddr, segment: Segment) -> Vec<u8> {
-    assert!(segment.options.len() % 4 == 0 && segment.options.len() <= 40, "options fill whole words");
+    assert!(
+        segment.options.len().is_multiple_of(4) && segment.options.len() <= 40,
+        "options fill whole words"
+    );
     let mut l4 = Vec::new();
     l4.extend(src.port().to_be_bytes());
     l4.extend(dst.port().to_be_bytes());

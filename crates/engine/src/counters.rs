@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Numbers of one worker: where every packet went, and what each destination carries.
+//!
+//! Received, made here and taken over from other workers together are always: sent, dropped by reason, ended inside, handed to the
+//! kernel, handed to other workers, or held. [`Traffic::missing`] says so.
+
+use crate::ids::DestId;
+use crate::snapshot::Snapshot;
+use crate::verdict::{DROP_REASONS, DropReason};
+
+/// Where every packet of one worker went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Taken from devices.
+    pub rx: u64,
+    /// Bytes of them.
+    pub rx_bytes: u64,
+    /// Taken over from other workers.
+    pub ring_in: u64,
+    /// Made here.
+    pub generated: u64,
+    /// Given to devices.
+    pub tx: u64,
+    /// Bytes of them.
+    pub tx_bytes: u64,
+    /// Handed to other workers.
+    pub ring_out: u64,
+    /// Handed to the host's own stack.
+    pub kernel: u64,
+    /// Ended inside: neighbour answers learned from.
+    pub consumed: u64,
+    /// Dropped, by reason.
+    pub drops: [u64; DROP_REASONS],
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Traffic {
+            rx: 0,
+            rx_bytes: 0,
+            ring_in: 0,
+            generated: 0,
+            tx: 0,
+            tx_bytes: 0,
+            ring_out: 0,
+            kernel: 0,
+            consumed: 0,
+            drops: [0; DROP_REASONS],
+        }
+    }
+}
+
+impl Traffic {
+    /// Packets dropped.
+    pub fn dropped(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+
+    /// Packets dropped for a reason.
+    pub fn drops_for(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// Packets that went nowhere while `held` are waiting. Anything but 0 is a defect.
+    pub fn missing(&self, held: usize) -> i64 {
+        let entered = self.rx + self.ring_in + self.generated;
+        let left = self.tx + self.dropped() + self.consumed + self.kernel + self.ring_out + held as u64;
+        entered as i64 - left as i64
+    }
+}
+
+/// What a destination carries on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct DestCounters {
+    /// Connections scheduled.
+    pub conns: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Packets to clients.
+    pub out_packets: u64,
+    /// IP bytes from clients.
+    pub in_bytes: u64,
+    /// IP bytes to clients.
+    pub out_bytes: u64,
+    /// Connections in state established.
+    pub active: u32,
+    /// All others.
+    pub inactive: u32,
+    /// The destination these numbers are about.
+    pub generation: u32,
+}
+
+/// Numbers of all destinations, by [`DestId`].
+#[derive(Debug, Default)]
+pub struct DestTable(Vec<DestCounters>);
+
+impl DestTable {
+    /// Makes room for the destinations of a new snapshot and starts at 0 where a slot has another one now.
+    pub fn adopt(&mut self, snap: &Snapshot) {
+        if self.0.len() < snap.dests.len() {
+            self.0.resize(snap.dests.len(), DestCounters::default());
+        }
+        for (counters, dest) in self.0.iter_mut().zip(&snap.dests) {
+            if let Some(dest) = dest
+                && dest.generation != counters.generation
+            {
+                *counters = DestCounters { generation: dest.generation, ..DestCounters::default() };
+            }
+        }
+    }
+
+    /// The numbers of a destination, unless another one has taken its slot.
+    #[inline(always)]
+    pub fn get_mut(&mut self, id: DestId, generation: u32) -> Option<&mut DestCounters> {
+        self.0.get_mut(id.index()).filter(|counters| counters.generation == generation)
+    }
+
+    /// The numbers in a slot.
+    #[inline(always)]
+    pub fn get(&self, id: DestId) -> Option<&DestCounters> {
+        self.0.get(id.index())
+    }
+
+    /// All slots.
+    pub fn all(&self) -> &[DestCounters] {
+        &self.0
+    }
+
+    /// Zeroes what a destination has carried; its present connections stay counted.
+    pub fn zero(&mut self, id: DestId) {
+        if let Some(c) = self.0.get_mut(id.index()) {
+            *c = DestCounters {
+                active: c.active,
+                inactive: c.inactive,
+                generation: c.generation,
+                ..DestCounters::default()
+            };
+        }
+    }
+}
