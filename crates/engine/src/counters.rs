@@ -69,6 +69,19 @@ impl Traffic {
     }
 }
 
+/// What a link carried on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounters {
+    /// Packets received.
+    pub ipackets: u64,
+    /// Bytes of them.
+    pub ibytes: u64,
+    /// Packets given to the device.
+    pub opackets: u64,
+    /// Bytes of them.
+    pub obytes: u64,
+}
+
 /// What a destination carries on one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]

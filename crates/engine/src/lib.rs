@@ -5,18 +5,30 @@
 //! output, always: randomness comes from a seed handed in.
 #![forbid(unsafe_code)]
 
+mod arp;
+mod balance;
 pub mod conn;
 pub mod counters;
+pub mod flow;
+pub mod fullnat;
 pub mod icmp;
 pub mod ids;
 pub mod l3;
+pub mod l4;
 pub mod laddr;
+pub mod lcore;
 pub mod link;
+mod nd;
 pub mod neigh;
+mod output;
+pub mod pipeline;
 pub mod proto;
 pub mod route;
 pub mod sched;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod snapshot;
+mod stack;
 pub mod steer;
 pub mod tick;
 pub mod verdict;

@@ -193,6 +193,16 @@ impl<P> NeighTable<P> {
             .is_some_and(|slot| slot.generation == at.generation && slot.entry.is_some())
     }
 
+    /// Whom a reference means, while its entry lives.
+    pub fn addr(&self, at: NeighRef) -> Option<IpAddr> {
+        self.entry(at).map(|entry| entry.addr)
+    }
+
+    /// The link of the neighbour a reference means, while its entry lives.
+    pub fn link_of(&self, at: NeighRef) -> Option<LinkId> {
+        self.entry(at).map(|entry| entry.link)
+    }
+
     /// The entry for a next hop, if there is one.
     pub fn find(&self, link: LinkId, addr: IpAddr) -> Option<NeighRef> {
         let id = *self.by_addr.get(&(link, addr))?;
@@ -298,18 +308,6 @@ impl<P> NeighTable<P> {
         Some(at)
     }
 
-    /// Notes that a neighbour is alive: its answers to our traffic were seen.
-    #[inline]
-    pub fn confirm(&mut self, at: NeighRef, now: Tick) {
-        let until = now.plus_secs(self.reachable);
-        if let Some(entry) = self.entry_mut(at)
-            && entry.mac.is_some()
-            && !entry.fixed
-        {
-            (entry.state, entry.asked, entry.until) = (State::Reachable, 0, until);
-        }
-    }
-
     /// Enters a neighbour by hand.
     ///
     /// # Errors
@@ -391,6 +389,11 @@ impl<P> NeighTable<P> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref().map(Entry::listed))
     }
 
+    fn entry(&self, at: NeighRef) -> Option<&Entry> {
+        let slot = self.slots.get(at.id.0 as usize)?;
+        if slot.generation == at.generation { slot.entry.as_ref() } else { None }
+    }
+
     fn entry_mut(&mut self, at: NeighRef) -> Option<&mut Entry> {
         let slot = self.slots.get_mut(at.id.0 as usize)?;
         if slot.generation == at.generation { slot.entry.as_mut() } else { None }
@@ -462,14 +465,6 @@ mod tests {
         assert_eq!(table.mac(at), Some(MAC), "used while it is asked about");
         table.learn(LINK, ip(1), MAC, false, Tick(60_500));
         assert_eq!(events(&mut table, 100_000), []);
-    }
-
-    #[test]
-    fn confirmation_by_traffic_saves_the_question() {
-        let mut table = NeighTable::<u32>::new(4, 8);
-        let at = table.learn(LINK, ip(1), MAC, true, Tick(0)).expect("it asked us");
-        table.confirm(at, Tick(50_000));
-        assert_eq!(events(&mut table, 109_000), []);
     }
 
     #[test]

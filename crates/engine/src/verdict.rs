@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::ids::{LcoreId, LinkId, PortId};
+use crate::ids::{LcoreId, LinkId};
 use crate::neigh::NeighRef;
 
 /// One step of the pipeline: go on with a value, or end with a verdict.
@@ -12,12 +12,14 @@ pub type Step<T> = ControlFlow<Verdict, T>;
 /// How the pipeline ended for one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Complete frame, out of this port.
-    Forward(PortId),
-    /// IP packet (Ethernet header in place, not yet filled): wait in the neighbour entry until it resolves.
+    /// Complete frame, out of this link.
+    Forward(LinkId),
+    /// Complete IPv4 frame longer than the MTU, in bytes: out of this link in pieces.
+    Fragment(LinkId, u16),
+    /// Complete frame but for the destination: wait in the neighbour entry until it resolves.
     Hold(LinkId, NeighRef),
-    /// For the host's own stack.
-    Kernel,
+    /// For the host's own stack; where nothing leads there, dropped for this reason.
+    Kernel(DropReason),
     /// Another worker owns the flow.
     Redirect(LcoreId),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
@@ -114,8 +116,6 @@ drop_reasons! {
     NeighUnreachable => "neigh_unreachable",
     /// No room in front of the packet for another header.
     NoHeadroom => "no_headroom",
-    /// The kernel path is off or its queue is full.
-    KernelPath => "kernel_path",
     /// The ring to the worker that owns the flow is full.
     RedirectRing => "redirect_ring",
     /// Came from a redirect ring although this worker does not own it either.

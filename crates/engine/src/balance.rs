@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+//! TCP and UDP packets: to the connection they belong to, or to a new one if a service wants them.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use model::Transport;
+use packet::{Buffer, Csum, proto, tcp};
+
+use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
+use crate::flow::Parsed;
+use crate::ids::{LcoreId, LinkId};
+use crate::l3::Ip;
+use crate::lcore::{Config, Lcore, Sink};
+use crate::link::{Link, RxCsum};
+use crate::pipeline::Cx;
+use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
+use crate::proto::udp;
+use crate::sched::{self, Load};
+use crate::snapshot::{Dest, Service, Snapshot};
+use crate::steer;
+use crate::verdict::{DropReason, Step, Verdict, drop};
+use crate::{fullnat, l4};
+
+impl<P: Buffer> Lcore<P> {
+    /// A whole TCP or UDP packet.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    pub(crate) fn flow(
+        &mut self,
+        pkt: &mut P,
+        parsed: &Parsed,
+        ip: &Ip,
+        probe: &Probe,
+        link: &Link,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let flags = tcp_flags(&pkt.data()[parsed.l3..], ip);
+        let (id, dir) = match self.conns.find(probe) {
+            Some((id, Dir::Inbound)) if reopens(self.conns.get(id), flags) => {
+                self.close(id);
+                (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound)
+            }
+            Some(found) => found,
+            None => (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound),
+        };
+        if link.rx_csum == RxCsum::Recompute {
+            l4::recompute(&mut pkt.data_mut()[parsed.l3..], ip);
+        } else if pkt.rx().l4_csum == Csum::Bad {
+            return drop(DropReason::L4Checksum);
+        }
+        let hop = self.next_hop(id, dir, cx)?;
+        self.check_hop(pkt, parsed, ip, hop.mtu, cx, out)?;
+        self.advance(id, dir, flags, cx);
+        self.account(id, dir, ip);
+
+        let new = self.conns.tuple(id, dir.opposite()).reversed();
+        let conn = self.conns.get(id);
+        let bytes = &mut pkt.data_mut()[parsed.l3..];
+        fullnat::rewrite(bytes, ip, conn, dir, &new);
+        self.leave(pkt, parsed, ip, hop, cx)
+    }
+
+    /// Opens the connection that a client's packet asks for.
+    #[cold]
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    fn open(
+        &mut self,
+        pkt: &mut P,
+        parsed: &Parsed,
+        ip: &Ip,
+        probe: &Probe,
+        link: &Link,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<ConnId> {
+        let target = probe.tuple.target();
+        if let Some(owner) = self.owner(&probe.tuple, cx.snap)
+            && owner != self.config.id
+        {
+            return Break(Verdict::Redirect(owner));
+        }
+        let transport = if ip.proto == proto::TCP { Transport::Tcp } else { Transport::Udp };
+        let Some(svc) = cx.snap.find_service(transport, target.ip(), target.port()) else {
+            return match self.pass(pkt, parsed, ip, cx, out) {
+                Break(verdict) | Continue(verdict) => Break(verdict),
+            };
+        };
+        let bytes = &pkt.data()[parsed.l3..];
+        let flags = tcp_flags(bytes, ip);
+        if ip.proto == proto::TCP && flags & (SYN | ACK | FIN | RST) != SYN {
+            return drop(DropReason::NotSyn);
+        }
+        // State is made from packets that arrived whole only.
+        let vouched = pkt.rx().l4_csum == Csum::Good || link.rx_csum == RxCsum::Recompute;
+        if !vouched && !l4::checksum_ok(bytes, ip) {
+            return drop(DropReason::L4Checksum);
+        }
+        let dest = self.schedule(svc, cx.snap)?;
+        let outbound = self.lease(svc, dest, ip.proto, cx.snap)?;
+        let seq_delta = self.seq_delta(bytes, ip, &outbound, cx);
+        self.enter(svc, dest, probe, outbound, seq_delta, cx)
+    }
+
+    /// The worker that has the connection of a packet to a local address, `None` for packets to anything else.
+    fn owner(&self, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
+        let target = tuple.target();
+        let &link = snap.laddrs.get(&target.ip())?;
+        Some(owner_by(link, tuple, target.port(), self.config.workers, snap))
+    }
+
+    fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
+        let (cursors, dests) = (&mut self.cursors, &self.dests);
+        let load = |id| {
+            let counters = dests.get(id);
+            counters.map_or(Load::default(), |c| Load { active: c.active, inactive: c.inactive })
+        };
+        let cursor = &mut cursors[svc.id.index()];
+        match sched::pick(svc, snap, cursor, self.config.id.index(), load) {
+            Some(dest) => Continue(dest),
+            None => drop(DropReason::NoDest),
+        }
+    }
+
+    /// Leases a local port towards `dest`, local addresses in turn. What the server's packets will carry.
+    fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Tuple> {
+        let Config { id: me, workers, .. } = self.config;
+        let cursor = self.laddr_cursors[svc.id.index()] as usize;
+        let mut reason = DropReason::NoLaddr;
+        for step in 0..svc.laddrs.len() {
+            let at = (cursor + step) % svc.laddrs.len();
+            let laddr = svc.laddrs[at];
+            let (true, Some(&link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), snap.laddrs.get(&laddr))
+            else {
+                continue;
+            };
+            reason = DropReason::LportExhausted;
+            let returning = |lport| Tuple::new(dest.addr, (laddr, lport).into());
+            let mine = |lport| {
+                workers == 1
+                    || returning(lport)
+                        .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
+            };
+            let Some(lport) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
+            self.laddr_cursors[svc.id.index()] = (at + 1) as u32;
+            if let Some(tuple) = returning(lport) {
+                return Continue(tuple);
+            }
+        }
+        drop(reason)
+    }
+
+    /// What to add to the client's sequence numbers: towards the server they begin at a number that only grows for the same
+    /// addresses and ports (RFC 6528), by 15.6 million a second, as Linux's do.
+    fn seq_delta(&self, bytes: &[u8], ip: &Ip, outbound: &Tuple, cx: Cx<'_>) -> u32 {
+        if ip.proto != proto::TCP {
+            return 0;
+        }
+        let l4 = &bytes[usize::from(ip.header_len)..];
+        let seq = tcp::Header::parse(l4).map_or(0, |h| h.seq());
+        let clock = cx.now.0.wrapping_mul(15_625);
+        let isn = (outbound.hash(ip.proto, &self.secret)).wrapping_add(clock) as u32;
+        isn.wrapping_sub(seq)
+    }
+
+    fn enter(
+        &mut self,
+        svc: &Service,
+        dest: &Dest,
+        probe: &Probe,
+        outbound: Tuple,
+        seq_delta: u32,
+        cx: Cx<'_>,
+    ) -> Step<ConnId> {
+        let new = NewConn {
+            proto: probe.proto,
+            inbound: probe.tuple,
+            outbound,
+            service: svc.id,
+            dest: dest.id,
+            dest_generation: dest.generation,
+            forwarding: dest.forwarding,
+            conn_timeout: svc.conn_timeout,
+        };
+        let jitter = (self.roll() >> 60) as u8;
+        let id = match self.conns.insert(&new, cx.snap.options.conn_init_timeout, jitter, cx.now) {
+            Ok(id) => id,
+            Err(reason) => {
+                let local = outbound.target();
+                self.leases.release(local.ip(), dest.addr, probe.proto, local.port());
+                return drop(reason);
+            }
+        };
+        let inbound = fullnat::deltas(&probe.tuple, &outbound.reversed());
+        let back = fullnat::deltas(&outbound, &probe.tuple.reversed());
+        let conn = self.conns.get_mut(id);
+        conn.seq_delta = seq_delta;
+        (conn.l3_delta, conn.l4_delta) = ([inbound.0, back.0], [inbound.1, back.1]);
+        if let Some(counters) = self.dests.get_mut(dest.id, dest.generation) {
+            counters.conns += 1;
+            counters.inactive += 1;
+        }
+        Continue(id)
+    }
+
+    /// Moves the state on and restarts the idle time.
+    #[inline(always)]
+    fn advance(&mut self, id: ConnId, dir: Dir, flags: u8, cx: Cx<'_>) {
+        self.conns.touch(id, cx.now);
+        let conn = self.conns.get(id);
+        let side = if dir == Dir::Inbound { Side::Client } else { Side::Server };
+        if conn.proto() == proto::TCP {
+            let old = State::from_number(conn.state);
+            let new = old.next(side, Event::of(flags));
+            if new != old {
+                self.enter_state(
+                    id,
+                    new as u8,
+                    new == State::Established,
+                    cx.snap.timeouts.tcp[new as usize],
+                );
+            }
+        } else {
+            // Always, so that changed timeouts count from the next datagram on.
+            let new = udp::State::from_number(conn.state).next(side);
+            let secs =
+                if conn.conn_timeout == 0 { cx.snap.timeouts.udp[new as usize] } else { conn.conn_timeout };
+            self.conns.get_mut(id).state = new as u8;
+            self.conns.set_timeout(id, secs);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_state(&mut self, id: ConnId, state: u8, active: bool, secs: u32) {
+        let conn = self.conns.get_mut(id);
+        let was = std::mem::replace(&mut conn.active, active);
+        conn.state = state;
+        let secs = if active && conn.conn_timeout != 0 { conn.conn_timeout } else { secs };
+        let (dest, generation) = (conn.dest, conn.dest_generation);
+        self.conns.set_timeout(id, secs);
+        if let (true, Some(c)) = (was != active, self.dests.get_mut(dest, generation)) {
+            let (from, to) =
+                if active { (&mut c.inactive, &mut c.active) } else { (&mut c.active, &mut c.inactive) };
+            *from = from.saturating_sub(1);
+            *to += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn account(&mut self, id: ConnId, dir: Dir, ip: &Ip) {
+        let conn = self.conns.get(id);
+        let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) else { return };
+        let bytes = u64::from(ip.total_len);
+        match dir {
+            Dir::Inbound => {
+                (counters.in_packets, counters.in_bytes) =
+                    (counters.in_packets + 1, counters.in_bytes + bytes)
+            }
+            Dir::Outbound => {
+                (counters.out_packets, counters.out_bytes) =
+                    (counters.out_packets + 1, counters.out_bytes + bytes);
+            }
+        }
+    }
+}
+
+/// The worker that owns the connection whose returning packets carry `tuple` and come in by `link`.
+fn owner_by(link: LinkId, tuple: &Tuple, lport: u16, workers: u16, snap: &Snapshot) -> LcoreId {
+    let rss = snap.link(link).and_then(|link| snap.ports.get(link.port.index())?.rss.as_ref());
+    rss.map_or_else(|| steer::by_port(lport, workers), |rss| rss.worker(tuple))
+}
+
+/// Whether a client's SYN begins a new connection where an old one lingers.
+#[inline(always)]
+fn reopens(conn: &Conn, flags: u8) -> bool {
+    flags & (SYN | ACK | FIN | RST) == SYN
+        && conn.proto() == proto::TCP
+        && matches!(State::from_number(conn.state), State::TimeWait | State::Close)
+}
+
+/// The flag byte of a TCP segment, 0 for other protocols.
+#[inline(always)]
+fn tcp_flags(bytes: &[u8], ip: &Ip) -> u8 {
+    match ip.proto {
+        proto::TCP => bytes.get(usize::from(ip.header_len) + 13).copied().unwrap_or(0),
+        _ => 0,
+    }
+}

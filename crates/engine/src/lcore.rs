@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one worker owns, and how the rest of the daemon speaks to it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use foldhash::quality::FixedState;
+use model::{ConnEntry, Transport};
+use packet::{Buffer, ether, proto};
+
+use crate::conn::{ConnId, ConnTable, Dir};
+use crate::counters::{DestCounters, DestTable, LinkCounters, Traffic};
+use crate::icmp::Limiter;
+use crate::ids::{DestId, LcoreId, LinkId, PortId};
+use crate::laddr::{Leases, Usage};
+use crate::link::{Link, Mac};
+use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
+use crate::proto::listed;
+use crate::sched::Cursor;
+use crate::snapshot::Snapshot;
+use crate::tick::Tick;
+use crate::verdict::DropReason;
+use crate::{arp, nd};
+
+/// Packets processed at a time, at most.
+pub const BURST: usize = 32;
+
+/// Connections and neighbours looked at in one call of [`Lcore::tick`].
+const TICK_BUDGET: u32 = 256;
+
+/// Where packets and news go. The driver of a worker implements it; in simulations, a test does.
+pub trait Sink<P> {
+    /// A complete frame, out of `port`.
+    fn forward(&mut self, pkt: P, port: PortId);
+    /// A frame for the host's own stack behind `port`; handed back when that is off or full.
+    ///
+    /// # Errors
+    /// The frame.
+    fn kernel(&mut self, pkt: P, port: PortId) -> Result<(), P>;
+    /// A frame that came in by `port`, for worker `to`; handed back when the ring is full.
+    ///
+    /// # Errors
+    /// The frame.
+    fn redirect(&mut self, pkt: P, port: PortId, to: LcoreId) -> Result<(), P>;
+    /// A frame nobody needs any more.
+    fn discard(&mut self, pkt: P);
+    /// An empty packet for a frame of the director's own; `None` when there is none.
+    fn fresh(&mut self) -> Option<P>;
+    /// Something other workers have to know.
+    fn event(&mut self, event: Event);
+}
+
+/// What a worker has to tell the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A neighbour spoke; its answer reaches one worker only.
+    Neighbour(Heard),
+}
+
+/// A neighbour that spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The link.
+    pub link: LinkId,
+    /// Its address.
+    pub addr: IpAddr,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// It asked for us, so it is worth an entry even when nobody asked for it.
+    pub asking: bool,
+}
+
+/// Sizes and identity of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Its number.
+    pub id: LcoreId,
+    /// How many workers there are, this one included.
+    pub workers: u16,
+    /// Connections it can hold.
+    pub conns: usize,
+    /// Neighbours it can know.
+    pub neighs: usize,
+    /// Packets that can wait for neighbours.
+    pub held: usize,
+    /// Source of all its randomness.
+    pub seed: u64,
+}
+
+/// One worker's part of the director.
+pub struct Lcore<P> {
+    pub(crate) config: Config,
+    pub(crate) conns: ConnTable,
+    pub(crate) neighs: NeighTable<P>,
+    pub(crate) leases: Leases,
+    pub(crate) cursors: Vec<Cursor>,
+    pub(crate) laddr_cursors: Vec<u32>,
+    pub(crate) dests: DestTable,
+    pub(crate) traffic: Traffic,
+    pub(crate) links: Vec<LinkCounters>,
+    pub(crate) errors: Limiter,
+    pub(crate) secret: FixedState,
+    pub(crate) dice: u64,
+}
+
+impl<P: Buffer> Lcore<P> {
+    /// A worker without connections.
+    pub fn new(config: Config) -> Self {
+        Lcore {
+            config,
+            conns: ConnTable::new(config.conns, config.seed),
+            neighs: NeighTable::new(config.neighs, config.held),
+            leases: Leases::default(),
+            cursors: Vec::new(),
+            laddr_cursors: Vec::new(),
+            dests: DestTable::default(),
+            traffic: Traffic::default(),
+            links: Vec::new(),
+            errors: Limiter::default(),
+            secret: FixedState::with_seed(config.seed.rotate_left(32)),
+            dice: config.seed | 1,
+        }
+    }
+
+    /// Takes note of a new snapshot, before the first burst that is processed with it.
+    pub fn adopt(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        self.dests.adopt(snap);
+        self.links.resize(snap.links.len().max(self.links.len()), LinkCounters::default());
+        for (counters, _) in self.links.iter_mut().zip(&snap.links).filter(|(_, link)| link.is_none()) {
+            *counters = LinkCounters::default();
+        }
+        let services = snap.services.len();
+        if self.cursors.len() < services {
+            self.cursors.resize(services, Cursor::default());
+            self.laddr_cursors.resize(services, 0);
+        }
+        self.neighs.configure(snap.options.neigh_timeout, snap.options.neigh_queue);
+        let gone = |n: &Listed| {
+            snap.link(n.link).is_none()
+                || n.fixed && !snap.neighs.iter().any(|&(l, a, _)| (l, a) == (n.link, n.addr))
+        };
+        let lost = &mut self.traffic.drops[DropReason::NeighUnreachable as usize];
+        self.neighs.remove_if(gone, |pkt| {
+            *lost += 1;
+            out.discard(pkt);
+        });
+        for &(link, addr, mac) in &snap.neighs {
+            // A full table is a reason of its own when a packet needs the entry.
+            if let Ok(at) = self.neighs.set_fixed(link, addr, mac, now) {
+                self.release_held(at, snap, out);
+            }
+        }
+        self.leases.sweep();
+    }
+
+    /// Lets time pass: expires connections, ages neighbours. Call at least a few times a second; the work of one call is bounded.
+    pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        let mut budget = TICK_BUDGET;
+        while let Some(id) = self.conns.next_expired(now, &mut budget) {
+            self.close(id);
+        }
+        let mut events: arrayvec::ArrayVec<NeighEvent<P>, BURST> = arrayvec::ArrayVec::new();
+        // One entry gives up a whole queue at most; what does not fit is handled at once.
+        let (traffic, neighs) = (&mut self.traffic, &mut self.neighs);
+        neighs.expire(now, BURST / 4, |event| match event {
+            NeighEvent::Lost(pkt) => {
+                traffic.drops[DropReason::NeighUnreachable as usize] += 1;
+                out.discard(pkt);
+            }
+            ask => {
+                let room = events.try_push(ask);
+                debug_assert!(room.is_ok(), "at most one question for each entry looked at");
+            }
+        });
+        for event in events {
+            if let NeighEvent::Solicit { link, addr, mac } = event {
+                self.solicit(link, addr, mac, snap, out);
+            }
+        }
+    }
+
+    /// Removes a connection and gives back what it held.
+    pub(crate) fn close(&mut self, id: ConnId) {
+        let conn = *self.conns.get(id);
+        let outbound = self.conns.tuple(id, Dir::Outbound);
+        let (server, local) = (outbound.source(), outbound.target());
+        self.leases.release(local.ip(), server, conn.proto(), local.port());
+        if let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) {
+            let count = if conn.active { &mut counters.active } else { &mut counters.inactive };
+            *count = count.saturating_sub(1);
+        }
+        self.conns.remove(id);
+    }
+
+    /// Notes what another worker heard from a neighbour.
+    pub fn heard(&mut self, heard: Heard, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        if let Some(at) = self.neighs.learn(heard.link, heard.addr, heard.mac, heard.asking, now) {
+            self.release_held(at, snap, out);
+        }
+    }
+
+    /// Sends the packets that waited for a neighbour.
+    pub(crate) fn release_held(&mut self, at: NeighRef, snap: &Snapshot, out: &mut impl Sink<P>) {
+        let Some(mac) = self.neighs.mac(at) else { return };
+        while let Some(mut pkt) = self.neighs.take_held(at) {
+            let vlan = ether::Header::parse(pkt.data()).and_then(|h| h.vlan);
+            // The link is told by its Ethernet address and tag, which were written when the packet began to wait.
+            let link = self.neighs.link_of(at).and_then(|id| snap.link(id)).filter(|link| link.vlan == vlan);
+            match (link, pkt.data_mut().first_chunk_mut::<6>()) {
+                (Some(link), Some(dst)) => {
+                    *dst = mac;
+                    self.send(pkt, link, out);
+                }
+                _ => self.throw(pkt, DropReason::LinkDown, out),
+            }
+        }
+    }
+
+    /// Tells everybody on a link that `addr` is here: gratuitous ARP, or an unsolicited advertisement.
+    pub fn announce(&mut self, link: LinkId, addr: IpAddr, snap: &Snapshot, out: &mut impl Sink<P>) {
+        let Some(link) = snap.link(link).filter(|link| link.up) else { return };
+        self.generate(link, out, |pkt| match addr {
+            IpAddr::V4(addr) => arp::announce(pkt, link, addr.to_bits()),
+            IpAddr::V6(addr) => nd::announce(pkt, link, addr.to_bits()),
+        });
+    }
+
+    /// Asks for a neighbour.
+    pub(crate) fn solicit(
+        &mut self,
+        link: LinkId,
+        addr: IpAddr,
+        mac: Option<Mac>,
+        snap: &Snapshot,
+        out: &mut impl Sink<P>,
+    ) {
+        let Some(link) = snap.link(link) else { return };
+        let Some(src) = link.source_for(addr) else { return };
+        self.generate(link, out, |pkt| match (addr, src) {
+            (IpAddr::V4(addr), IpAddr::V4(src)) => {
+                arp::solicit(pkt, link, src.to_bits(), addr.to_bits(), mac)
+            }
+            (IpAddr::V6(addr), IpAddr::V6(src)) => nd::solicit(pkt, link, src.to_bits(), addr.to_bits(), mac),
+            _ => None,
+        });
+    }
+
+    /// Sends a frame of the director's own out of `link`.
+    pub(crate) fn generate(
+        &mut self,
+        link: &Link,
+        out: &mut impl Sink<P>,
+        write: impl FnOnce(&mut P) -> Option<()>,
+    ) {
+        self.traffic.generated += 1;
+        let Some(mut pkt) = out.fresh() else {
+            self.traffic.drops[DropReason::NoBuffer as usize] += 1;
+            return;
+        };
+        if write(&mut pkt).is_none() {
+            return self.throw(pkt, DropReason::NoHeadroom, out);
+        }
+        self.send(pkt, link, out);
+    }
+
+    /// Throws a packet away.
+    #[inline(always)]
+    pub(crate) fn throw(&mut self, pkt: P, reason: DropReason, out: &mut impl Sink<P>) {
+        self.traffic.drops[reason as usize] += 1;
+        out.discard(pkt);
+    }
+
+    /// Corrects the books: a device did not take `packets` frames of `bytes` in all that were counted as sent.
+    pub fn not_sent(&mut self, packets: u64, bytes: u64) {
+        self.traffic.tx -= packets;
+        self.traffic.tx_bytes -= bytes;
+        self.traffic.drops[DropReason::TxQueueFull as usize] += packets;
+    }
+
+    /// Forgets the neighbours learned on a link, or one of them.
+    pub fn forget_neighbours(&mut self, link: LinkId, addr: Option<IpAddr>, out: &mut impl Sink<P>) {
+        let lost = &mut self.traffic.drops[DropReason::NeighUnreachable as usize];
+        let gone = |n: &Listed| n.link == link && !n.fixed && addr.is_none_or(|addr| addr == n.addr);
+        self.neighs.remove_if(gone, |pkt| {
+            *lost += 1;
+            out.discard(pkt);
+        });
+    }
+
+    /// Where every packet went.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What links carried here, by [`LinkId`].
+    pub fn link_counters(&self) -> &[LinkCounters] {
+        &self.links
+    }
+
+    /// Packets waiting for a neighbour.
+    pub fn held(&self) -> usize {
+        self.neighs.held()
+    }
+
+    /// What destinations carry here, by [`DestId`].
+    pub fn dest_counters(&self) -> &[DestCounters] {
+        self.dests.all()
+    }
+
+    /// Zeroes what a destination has carried.
+    pub fn zero(&mut self, dest: DestId) {
+        self.dests.zero(dest);
+    }
+
+    /// Leases of a local address.
+    pub fn usage(&self, laddr: IpAddr) -> Usage {
+        self.leases.usage(laddr)
+    }
+
+    /// Neighbours.
+    pub fn neighbours(&self) -> impl Iterator<Item = Listed> {
+        self.neighs.iter()
+    }
+
+    /// Connections in the table.
+    pub fn conn_count(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Connections the table can hold.
+    pub fn conn_capacity(&self) -> usize {
+        self.conns.capacity()
+    }
+
+    /// Bytes set aside for the connection table.
+    pub fn conn_bytes(&self) -> usize {
+        self.conns.bytes()
+    }
+
+    /// Up to `max` connections from slot `from` on, and the slot to go on with; `None` at the end.
+    pub fn list_conns(&self, from: usize, max: usize, now: Tick) -> (Vec<ConnEntry>, Option<usize>) {
+        let mut ids = self.conns.iter_from(from);
+        let entries = ids.by_ref().take(max).map(|id| self.listed(id, now)).collect();
+        (entries, ids.next().map(|id| id.0 as usize))
+    }
+
+    /// The connection of packets from `source` to `target`, in either direction.
+    pub fn find_conn(
+        &self,
+        transport: Transport,
+        source: SocketAddr,
+        target: SocketAddr,
+        now: Tick,
+    ) -> Option<ConnEntry> {
+        let tuple = crate::conn::Tuple::new(source, target)?;
+        let (id, _) = self.conns.find(&self.conns.probe(tuple, transport.number()))?;
+        Some(self.listed(id, now))
+    }
+
+    fn listed(&self, id: ConnId, now: Tick) -> ConnEntry {
+        let conn = self.conns.get(id);
+        let (inbound, outbound) = (self.conns.tuple(id, Dir::Inbound), self.conns.tuple(id, Dir::Outbound));
+        let transport = if conn.proto() == proto::TCP { Transport::Tcp } else { Transport::Udp };
+        ConnEntry {
+            lcore: self.config.id.0,
+            transport,
+            state: listed(transport, conn.state),
+            expires: self.conns.expires_in(id, now),
+            client: inbound.source(),
+            virt: inbound.target(),
+            local: outbound.target(),
+            dest: outbound.source(),
+        }
+    }
+
+    /// The next of a sequence of numbers that looks random (xorshift).
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        self.dice
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The way out: next hop, MTU, TTL, Ethernet header; and the ICMP errors when there is none.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow::{Break, Continue};
+
+use packet::checksum::Delta;
+use packet::{Buffer, ether, ipv4, ipv6};
+
+use crate::conn::{ConnId, Dir, Egress};
+use crate::flow::Parsed;
+use crate::icmp::{self, Problem};
+use crate::l3::Ip;
+use crate::lcore::{Lcore, Sink};
+use crate::link::Link;
+use crate::pipeline::{Cx, resize};
+use crate::route::{Kind, Route};
+use crate::verdict::{DropReason, Step, Verdict, drop};
+
+impl<P: Buffer> Lcore<P> {
+    /// Where packets of a connection leave: remembered while routes stay as they are.
+    #[inline(always)]
+    pub(crate) fn next_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<Egress> {
+        let known = self.conns.get(id).egress[dir as usize];
+        if known.routing == cx.snap.routing && self.neighs.is_current(known.neigh) {
+            return Continue(known);
+        }
+        self.find_hop(id, dir, cx)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<Egress> {
+        let target = self.conns.tuple(id, dir.opposite()).source().ip();
+        let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
+            return drop(DropReason::NoRoute);
+        };
+        let hop = self.hop_by(route, target, cx)?;
+        self.conns.get_mut(id).egress[dir as usize] = hop;
+        Continue(hop)
+    }
+
+    /// The next hop of `target` by `route`.
+    pub(crate) fn hop_by(&mut self, route: &Route, target: IpAddr, cx: Cx<'_>) -> Step<Egress> {
+        let Some(link) = cx.snap.link(route.link) else { return drop(DropReason::NoRoute) };
+        let mtu = if route.mtu == 0 { link.mtu } else { route.mtu.min(link.mtu) };
+        match self.neighs.resolve(link.id, route.via.unwrap_or(target), cx.now) {
+            Ok(neigh) => Continue(Egress { routing: cx.snap.routing, neigh, link: link.id, mtu }),
+            Err(reason) => drop(reason),
+        }
+    }
+
+    /// Whether a packet may go on: neither too long nor out of hops. If not, its sender hears of it.
+    #[inline(always)]
+    pub(crate) fn check_hop(
+        &mut self,
+        pkt: &P,
+        parsed: &Parsed,
+        ip: &Ip,
+        mtu: u16,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<()> {
+        if ip.total_len > mtu && ip.df {
+            return self.refuse(pkt, parsed, ip, Problem::TooBig(mtu), cx, out);
+        }
+        if cx.snap.options.xmit_ttl && ip.ttl <= 1 {
+            return self.refuse(pkt, parsed, ip, Problem::TimeExceeded, cx, out);
+        }
+        Continue(())
+    }
+
+    /// Counts down the TTL, writes the Ethernet header, and sends the packet on its way or lets it wait for the next hop.
+    #[inline(always)]
+    pub(crate) fn leave(
+        &mut self,
+        pkt: &mut P,
+        parsed: &Parsed,
+        ip: &Ip,
+        hop: Egress,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
+        let Some(link) = cx.snap.link(hop.link).filter(|link| link.up) else {
+            return drop(DropReason::LinkDown);
+        };
+        if cx.snap.options.xmit_ttl {
+            count_down(&mut pkt.data_mut()[parsed.l3..], ip.six);
+        }
+        if !resize(pkt, parsed.l3, ether::header_len(link.vlan), usize::from(ip.total_len)) {
+            return drop(DropReason::NoHeadroom);
+        }
+        let kind = if ip.six { ether::IPV6 } else { ether::IPV4 };
+        let mac = self.neighs.mac(hop.neigh);
+        ether::write(pkt.data_mut(), mac.unwrap_or_default(), link.mac, link.vlan, kind);
+        if mac.is_none() {
+            return Continue(Verdict::Hold(hop.link, hop.neigh));
+        }
+        if ip.total_len > hop.mtu {
+            return Continue(Verdict::Fragment(hop.link, hop.mtu));
+        }
+        Continue(Verdict::Forward(hop.link))
+    }
+
+    /// Sends a complete frame.
+    #[inline(always)]
+    pub(crate) fn send(&mut self, pkt: P, link: &Link, out: &mut impl Sink<P>) {
+        let bytes = pkt.data().len() as u64;
+        self.traffic.tx += 1;
+        self.traffic.tx_bytes += bytes;
+        if let Some(counters) = self.links.get_mut(link.id.index()) {
+            counters.opackets += 1;
+            counters.obytes += bytes;
+        }
+        out.forward(pkt, link.port);
+    }
+
+    /// Cuts an IPv4 packet longer than `mtu` into fragments (RFC 791 3.2) and sends them; the whole counts as consumed.
+    #[cold]
+    pub(crate) fn send_fragments(&mut self, pkt: P, link: &Link, mtu: u16, out: &mut impl Sink<P>) {
+        let at = ether::header_len(link.vlan);
+        let (header, ip) = pkt.data().split_at(at.min(pkt.data().len()));
+        let Some(parsed) = ipv4::Header::parse(ip) else {
+            return self.throw(pkt, DropReason::Truncated, out);
+        };
+        let (ihl, word) = (parsed.header_len(), parsed.flags());
+        // All but the last carry a multiple of eight bytes.
+        let room = usize::from(mtu).saturating_sub(ihl) & !7;
+        if room == 0 || ihl > ip.len() {
+            return self.throw(pkt, DropReason::TooBig, out);
+        }
+        let payload = &ip[ihl..];
+        for (n, part) in payload.chunks(room).enumerate() {
+            let more = (n + 1) * room < payload.len();
+            self.generate(link, out, |fragment| {
+                let bytes = fragment.append(at + ihl + part.len())?;
+                bytes[..at].copy_from_slice(header);
+                bytes[at..at + ihl].copy_from_slice(&ip[..ihl]);
+                bytes[at + ihl..].copy_from_slice(part);
+                let h = &mut bytes[at..at + ihl];
+                let flags = (word + (n * room / 8) as u16) | if more { ipv4::MF } else { 0 };
+                h[2..4].copy_from_slice(&((ihl + part.len()) as u16).to_be_bytes());
+                h[6..8].copy_from_slice(&flags.to_be_bytes());
+                h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].fill(0);
+                let sum = packet::checksum::checksum(h);
+                h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+                Some(())
+            });
+        }
+        self.traffic.consumed += 1;
+        out.discard(pkt);
+    }
+
+    /// Drops a packet and tells its sender why. The message goes back where the packet came from, from the address it was
+    /// for if that is ours, else from one of the link's.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse<T>(
+        &mut self,
+        pkt: &P,
+        parsed: &Parsed,
+        ip: &Ip,
+        problem: Problem,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<T> {
+        let reason = match problem {
+            Problem::TimeExceeded => DropReason::Ttl,
+            Problem::TooBig(_) => DropReason::TooBig,
+            Problem::HostUnreachable => DropReason::NoRoute,
+        };
+        let verdict = Break(Verdict::Drop(reason));
+        let Some(link) = parsed.link.and_then(|id| cx.snap.link(id)) else { return verdict };
+        let (frame, bytes) = pkt.data().split_at(parsed.l3);
+        let bytes = &bytes[..usize::from(ip.total_len)];
+        let Some(eth) = ether::Header::parse(frame) else { return verdict };
+        let may = if ip.six { icmp::may_answer6(bytes, problem) } else { icmp::may_answer4(bytes) };
+        if ether::is_group(eth.dst) || !may || !self.errors.allows(cx.now) {
+            return verdict;
+        }
+        let (src, dst) = addresses(bytes, ip);
+        let local = cx.snap.routes.find(dst).is_some_and(|route| route.kind == Kind::Local);
+        let from = if local { Some(dst) } else { link.source_for(src) };
+        let Some(from) = from else { return verdict };
+        let ttl = cx.snap.options.default_ttl;
+        self.generate(link, out, |error| {
+            let kind = if ip.six { ether::IPV6 } else { ether::IPV4 };
+            let header = error.append(ether::header_len(link.vlan))?;
+            ether::write(header, eth.src, link.mac, link.vlan, kind).then_some(())?;
+            match from {
+                IpAddr::V4(from) => icmp::error4(error, bytes, problem, from.to_bits(), ttl),
+                IpAddr::V6(from) => icmp::error6(error, bytes, problem, from.to_bits(), ttl),
+            }
+        });
+        verdict
+    }
+}
+
+/// Source and destination of an accepted packet.
+pub(crate) fn addresses(bytes: &[u8], ip: &Ip) -> (IpAddr, IpAddr) {
+    let nobody = if ip.six { IpAddr::V6(0.into()) } else { IpAddr::V4(0.into()) };
+    let found = if ip.six {
+        ipv6::Header::parse(bytes).map(|h| (IpAddr::V6(h.src().into()), IpAddr::V6(h.dst().into())))
+    } else {
+        ipv4::Header::parse(bytes).map(|h| (IpAddr::V4(h.src().into()), IpAddr::V4(h.dst().into())))
+    };
+    found.unwrap_or((nobody, nobody))
+}
+
+/// Counts down TTL or hop limit.
+#[inline(always)]
+fn count_down(bytes: &mut [u8], six: bool) {
+    if six {
+        if let Some(limit) = bytes.get_mut(ipv6::at::HOP_LIMIT) {
+            *limit = limit.saturating_sub(1);
+        }
+        return;
+    }
+    let Some(h) = bytes.first_chunk_mut::<{ ipv4::LEN }>() else { return };
+    let old = u16::from_be_bytes([h[8], h[9]]);
+    let new = old.wrapping_sub(1 << 8);
+    h[8] = (new >> 8) as u8;
+    let sum = u16::from_be_bytes([h[10], h[11]]);
+    h[10..12].copy_from_slice(&Delta::default().word(old, new).apply(sum).to_be_bytes());
+}
