@@ -64,7 +64,7 @@ fn icmp6(frame: &[u8]) -> (Icmpv6Type, Vec<u8>) {
     let sum =
         message.icmp_type.calc_checksum(header.source, header.destination, payload).expect("short enough");
     assert_eq!(message.checksum, sum);
-    (message.icmp_type.clone(), payload.to_vec())
+    (message.icmp_type, payload.to_vec())
 }
 
 #[test]
