@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sockopt::{Reply, Request};
+use sockopt::{ClientError, Reply, Request};
 
 use crate::exit::Exit;
 
@@ -35,11 +35,56 @@ pub trait Ask {
     fn ask(&mut self, request: &Request) -> Result<Reply, AskError>;
 }
 
+/// The daemon at the other end of a socket. Connects when it is first asked, and again after the daemon was restarted.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    connection: Option<sockopt::Client>,
+}
+
+impl Client {
+    /// A client of the daemon that listens at `path`, not connected yet.
+    pub fn new(path: PathBuf) -> Self {
+        Client { path, connection: None }
+    }
+
+    fn connection(&mut self) -> Result<sockopt::Client, AskError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => sockopt::Client::connect(&self.path).map_err(|reason| self.error(reason)),
+        }
+    }
+
+    fn error(&self, reason: ClientError) -> AskError {
+        let path = self.path.clone();
+        match reason {
+            ClientError::Connect(reason) => AskError::Unreachable { path, reason },
+            reason => AskError::NoReply { path, reason: reason.to_string() },
+        }
+    }
+}
+
+impl Ask for Client {
+    fn ask(&mut self, request: &Request) -> Result<Reply, AskError> {
+        let kept = self.connection.is_some();
+        let mut connection = self.connection()?;
+        let mut answer = connection.call(request);
+        if kept && matches!(answer, Err(ClientError::Closed)) {
+            // The daemon was restarted since the last request: the new one has not seen this request.
+            connection = self.connection()?;
+            answer = connection.call(request);
+        }
+        let reply = answer.map_err(|reason| self.error(reason))?;
+        self.connection = Some(connection);
+        Ok(reply)
+    }
+}
+
 /// Why a request has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody listens, or not to us.
-    #[error("cannot reach the daemon at {}: {reason}; is dpvsd running?", .path.display())]
+    #[error("cannot reach the daemon at {}: {}", .path.display(), advice(.reason))]
     Unreachable {
         /// Where it was looked for.
         path: PathBuf,
@@ -54,6 +99,13 @@ pub enum AskError {
         /// What went wrong.
         reason: String,
     },
+}
+
+fn advice(reason: &io::Error) -> String {
+    match reason.kind() {
+        io::ErrorKind::PermissionDenied => format!("{reason}; become root or join the socket's group"),
+        _ => format!("{reason}; is dpvsd running?"),
+    }
 }
 
 impl AskError {

@@ -11,5 +11,5 @@ pub mod json;
 pub mod units;
 pub mod value;
 
-pub use connect::{Ask, AskError};
+pub use connect::{Ask, AskError, Client};
 pub use exit::Exit;
