@@ -51,6 +51,7 @@ pub struct LinkInfo {
     /// Its name.
     pub name: String,
     /// What it is.
+    #[serde(flatten)]
     pub kind: LinkKind,
     /// NUMA node.
     pub socket: u16,
@@ -79,6 +80,7 @@ pub struct LinkInfo {
     /// `rx0-tx0 cpu1-cpu1` rows: queue number and the CPU that serves it.
     pub queue_cpus: Vec<u16>,
     /// What the device can do, as title and value, in the order of `dpip -v link show`.
+    #[serde(serialize_with = "crate::stats::as_map")]
     pub capabilities: Vec<(String, String)>,
 }
 
@@ -94,6 +96,7 @@ pub struct LinkStats {
     /// Packet buffers in use.
     pub mbuf_inuse: u32,
     /// The driver's own counters.
+    #[serde(serialize_with = "crate::stats::as_map")]
     pub xstats: Vec<(String, u64)>,
 }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Addresses on links, routes and neighbours.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bincode::{Decode, Encode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::addr::{Family, MacAddr, Prefix};
 
 /// How far an address is valid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum AddrScope {
     /// On this machine.
     Host,
@@ -23,6 +23,24 @@ pub enum AddrScope {
     Global,
     /// Any other number.
     Other(u8),
+}
+
+impl fmt::Display for AddrScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddrScope::Host => f.write_str("host"),
+            AddrScope::Link => f.write_str("link"),
+            AddrScope::Site => f.write_str("site"),
+            AddrScope::Global => f.write_str("global"),
+            AddrScope::Other(number) => number.fmt(f),
+        }
+    }
+}
+
+impl Serialize for AddrScope {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
 }
 
 /// An address of a link.
@@ -67,6 +85,17 @@ pub enum RouteScope {
     Link,
     /// To a gateway.
     Global,
+}
+
+impl fmt::Display for RouteScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RouteScope::Host => "host",
+            RouteScope::KniHost => "kni_host",
+            RouteScope::Link => "link",
+            RouteScope::Global => "global",
+        })
+    }
 }
 
 /// A route.

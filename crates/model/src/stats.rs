@@ -4,7 +4,7 @@
 use std::ops::AddAssign;
 
 use bincode::{Decode, Encode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What a service or server has carried since the last `-Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -77,6 +77,7 @@ pub struct Traffic {
     /// Given to devices.
     pub tx: u64,
     /// Thrown away, by reason; reasons that never occurred are left out.
+    #[serde(serialize_with = "as_map")]
     pub drops: Vec<(String, u64)>,
     /// Ended inside the director: neighbour answers learned from.
     pub consumed: u64,
@@ -86,4 +87,9 @@ pub struct Traffic {
     pub held: u64,
     /// On the way from one worker to another right now.
     pub in_ring: u64,
+}
+
+/// Serialises names and values as one map, in their order.
+pub(crate) fn as_map<S: Serializer, V: Serialize>(pairs: &[(String, V)], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
