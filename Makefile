@@ -114,8 +114,8 @@ deny: $(TOOLS)/.done
 fuzz: $(TOOLS)/.done
 	@if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then \
 	  for t in $(FUZZ_TARGETS); do \
-	    echo "fuzz $$t"; \
-	    cargo +nightly fuzz run --fuzz-dir fuzz $$t fuzz/seeds/$$t -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 2>&1 \
+	    echo "fuzz $$t"; mkdir -p fuzz/corpus/$$t; \
+	    cargo +nightly fuzz run --fuzz-dir fuzz $$t fuzz/corpus/$$t fuzz/seeds/$$t -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 2>&1 \
 	      | tee $(TARGET)/fuzz-$$t.log | grep -E 'stat::number_of_executed_units|SUMMARY|panicked|ERROR' ; \
 	    [ $${PIPESTATUS[0]} -eq 0 ] || { tail -40 $(TARGET)/fuzz-$$t.log; exit 1; }; \
 	  done; \
