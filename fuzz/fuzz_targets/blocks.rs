@@ -6,5 +6,5 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    let _ = keepalived_conf::tree::parse(&text, std::path::Path::new("fuzz.conf"));
+    let _ = keepalived_conf::tree::parse(&text, "fuzz.conf");
 });
