@@ -369,6 +369,7 @@ impl<P: Buffer> Lcore<P> {
             virt: inbound.target(),
             local: outbound.target(),
             dest: outbound.source(),
+            template: false,
         }
     }
 

@@ -60,4 +60,6 @@ pub struct ConnEntry {
     pub local: SocketAddr,
     /// The server.
     pub dest: SocketAddr,
+    /// Not a connection but what remembers a client's server.
+    pub template: bool,
 }

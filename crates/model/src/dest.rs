@@ -60,7 +60,7 @@ pub enum TunnelCsum {
 pub struct DestSpec {
     /// How packets reach it.
     pub forwarding: Forwarding,
-    /// Share of new connections, 0 to 65535; 0 takes none.
+    /// Share of new connections, 0 to 2147483647; 0 takes none.
     pub weight: u32,
     /// Connections above which it takes no new ones; 0 for no limit.
     pub upper: u32,

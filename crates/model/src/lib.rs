@@ -10,14 +10,15 @@ pub mod conn;
 pub mod dest;
 pub mod link;
 pub mod net;
+pub mod options;
+pub mod rule;
 pub mod service;
 pub mod stats;
 
 pub use addr::{Family, MacAddr, Prefix};
 pub use conn::{ConnEntry, ConnState};
 pub use dest::{DestSpec, Forwarding, TunnelKind};
-pub use service::{
-    Persistence, Scheduling, ServiceKey, ServiceOptions, ServiceOptionsPatch, ServiceSpec, Timeouts,
-    Transport,
-};
+pub use options::{ServiceOptions, ServiceOptionsPatch};
+pub use rule::MatchRule;
+pub use service::{Granularity, Persistence, Scheduling, ServiceKey, ServiceSpec, Timeouts, Transport};
 pub use stats::{Counters, Rates};

@@ -2,13 +2,15 @@
 //! Virtual services: what clients address.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 use bincode::{Decode, Encode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::addr::Family;
+use crate::options::ServiceOptions;
+use crate::rule::MatchRule;
 
 /// What runs above IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
@@ -74,6 +76,8 @@ pub enum ServiceKey {
         /// The mark, never 0.
         mark: NonZeroU32,
     },
+    /// By what its packets look like.
+    Match(MatchRule),
 }
 
 impl ServiceKey {
@@ -87,17 +91,19 @@ impl ServiceKey {
         match self {
             ServiceKey::Endpoint { vip, .. } => Family::of(vip.ip()),
             ServiceKey::FwMark { family, .. } => *family,
+            ServiceKey::Match(rule) => rule.family,
         }
     }
 }
 
 impl fmt::Display for ServiceKey {
-    /// For messages: `tcp 192.0.2.1:80`, `fwmark 7`.
+    /// For messages: `tcp 192.0.2.1:80`, `fwmark 7`, `match tcp,oif=dpdk1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServiceKey::Endpoint { transport, vip } => write!(f, "{transport} {vip}"),
             ServiceKey::FwMark { family: Family::Inet, mark } => write!(f, "fwmark {mark}"),
             ServiceKey::FwMark { family: Family::Inet6, mark } => write!(f, "fwmark {mark} (IPv6)"),
+            ServiceKey::Match(rule) => write!(f, "match {rule}"),
         }
     }
 }
@@ -107,8 +113,68 @@ impl fmt::Display for ServiceKey {
 pub struct Persistence {
     /// Seconds a client network is remembered after its last connection.
     pub timeout: u32,
-    /// Leading bits of the client address that make its network: 0 to 32 or 1 to 128.
-    pub prefix_len: u8,
+    /// Which clients share a network.
+    pub granularity: Granularity,
+}
+
+/// Which part of a client's address makes its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Granularity {
+    /// The IPv4 bits that count. Scripts rely on any bits being accepted, in a row or not.
+    Inet(Ipv4Addr),
+    /// The number of leading IPv6 bits that count, 1 to 128.
+    Inet6(u8),
+}
+
+impl Granularity {
+    /// Every client by itself.
+    pub fn host(family: Family) -> Self {
+        match family {
+            Family::Inet => Granularity::Inet(Ipv4Addr::BROADCAST),
+            Family::Inet6 => Granularity::Inet6(128),
+        }
+    }
+
+    /// Whether every client stands by itself.
+    pub fn is_host(self) -> bool {
+        matches!(self, Granularity::Inet(Ipv4Addr::BROADCAST) | Granularity::Inet6(128))
+    }
+
+    /// The family it is for.
+    pub fn family(self) -> Family {
+        match self {
+            Granularity::Inet(_) => Family::Inet,
+            Granularity::Inet6(_) => Family::Inet6,
+        }
+    }
+
+    /// The network of `client`; `client` itself where the family is another.
+    pub fn network(self, client: IpAddr) -> IpAddr {
+        match (self, client) {
+            (Granularity::Inet(mask), IpAddr::V4(addr)) => IpAddr::V4(addr & mask),
+            (Granularity::Inet6(len), IpAddr::V6(addr)) => {
+                let mask = u128::MAX.checked_shl(u32::from(128 - len.min(128))).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & mask))
+            }
+            _ => client,
+        }
+    }
+}
+
+impl fmt::Display for Granularity {
+    /// As `-M` takes it: `255.255.255.0`, or `64` for IPv6.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Granularity::Inet(mask) => write!(f, "{mask}"),
+            Granularity::Inet6(len) => write!(f, "{len}"),
+        }
+    }
+}
+
+impl Serialize for Granularity {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
 }
 
 /// How a service chooses servers: what `ipvsadm -E` replaces as a whole.
@@ -132,20 +198,6 @@ impl Default for Scheduling {
     }
 }
 
-/// What DPVS adds to a service: `ipvsadm -E` leaves alone what is not named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct ServiceOptions {
-    /// Idle seconds of an established TCP or any UDP connection, instead of the daemon's.
-    pub conn_timeout: Option<u32>,
-}
-
-/// A change of [`ServiceOptions`]; `None` leaves the option as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct ServiceOptionsPatch {
-    /// `Some(0)` returns to the daemon's timeouts.
-    pub conn_timeout: Option<u32>,
-}
-
 /// Everything configured about a service but its key and servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct ServiceSpec {
@@ -164,4 +216,22 @@ pub struct Timeouts {
     pub tcp_fin: u32,
     /// UDP.
     pub udp: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_one_network_share_it() {
+        let net =
+            |granularity: Granularity, client: &str| granularity.network(client.parse().unwrap()).to_string();
+        let by_24 = Granularity::Inet(Ipv4Addr::new(255, 255, 255, 0));
+        assert_eq!(net(by_24, "192.0.2.77"), "192.0.2.0");
+        assert_eq!(net(Granularity::Inet(Ipv4Addr::new(0, 0, 0, 24)), "192.0.2.31"), "0.0.0.24");
+        assert_eq!(net(Granularity::Inet6(64), "2001:db8::1:2:3:4"), "2001:db8::");
+        assert_eq!(net(Granularity::Inet6(1), "ffff::1"), "8000::");
+        assert_eq!(net(Granularity::host(Family::Inet6), "2001:db8::1"), "2001:db8::1");
+        assert!(Granularity::host(Family::Inet).is_host() && !by_24.is_host());
+    }
 }

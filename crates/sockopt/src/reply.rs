@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bincode::{Decode, Encode};
 use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
 use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool};
+use model::options::AccessSubject;
 use model::stats::Traffic;
 use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
 use serde::Serialize;
@@ -84,6 +85,10 @@ pub struct ServiceEntry {
     pub dests: Vec<DestEntry>,
     /// Its local addresses, in the order they were added.
     pub laddrs: Vec<LaddrEntry>,
+    /// Clients that are refused.
+    pub block: Vec<AccessSubject>,
+    /// Clients that alone are accepted, if any is named.
+    pub allow: Vec<AccessSubject>,
 }
 
 /// A server of a service.
@@ -103,6 +108,10 @@ pub struct DestEntry {
     pub inactive: u32,
     /// Persistence templates that point at it.
     pub persistent: u32,
+    /// Takes no new connections because a check found it dead.
+    pub inhibited: bool,
+    /// Takes no new connections because it has as many as it may.
+    pub overloaded: bool,
 }
 
 /// A local address of a service.

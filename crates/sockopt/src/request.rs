@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bincode::{Decode, Encode};
 use model::link::{LinkChange, VlanSpec};
 use model::net::{FamilyFilter, IfAddr, NeighSpec, RouteKey, RouteSpec};
+use model::options::{AccessList, AccessSubject};
 use model::{
     DestSpec, Prefix, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Timeouts, Transport,
 };
@@ -60,6 +61,24 @@ pub enum Set {
         addr: IpAddr,
         /// Name of the link.
         dev: String,
+    },
+    /// Enters a client or set of clients in a list of a service.
+    AddAccess {
+        /// The service.
+        service: ServiceKey,
+        /// Which list.
+        list: AccessList,
+        /// Whom.
+        subject: AccessSubject,
+    },
+    /// Strikes a client or set of clients off a list of a service.
+    DelAccess {
+        /// The service.
+        service: ServiceKey,
+        /// Which list.
+        list: AccessList,
+        /// Whom.
+        subject: AccessSubject,
     },
     /// Zeroes the counters of one service and its servers, or of all.
     Zero(Option<ServiceKey>),
@@ -142,7 +161,7 @@ pub enum Get {
         /// Only the counters of this worker, numbered from 0.
         lcore: Option<u16>,
     },
-    /// Connections, a page at a time.
+    /// Connections and persistence templates, a page at a time.
     Conns {
         /// 0 at first, then what the last page said.
         cursor: u64,

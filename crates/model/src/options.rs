@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What DPVS adds to a service.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use bincode::{Decode, Encode};
+use serde::{Serialize, Serializer};
+
+/// What DPVS adds to a service: `ipvsadm -E` leaves alone what is not named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ServiceOptions {
+    /// Idle seconds of an established TCP or any UDP connection, instead of the daemon's.
+    pub conn_timeout: Option<u32>,
+    /// SYNs are answered by the director; servers see only clients that completed the handshake (TCP).
+    pub synproxy: bool,
+    /// What `conhash` hashes; `None` with other schedulers.
+    pub hash_target: Option<HashTarget>,
+    /// Connections of servers with weight 0, and of removed ones, end at once.
+    pub expire_quiescent: bool,
+    /// Tells servers the client's address in a PROXY protocol header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Datagrams are QUIC: connections follow their connection identifier (UDP).
+    pub quic: bool,
+    /// How dead servers are noticed.
+    pub dest_check: DestCheck,
+}
+
+/// A change of [`ServiceOptions`]; `None` leaves the option as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ServiceOptionsPatch {
+    /// `Some(0)` returns to the daemon's timeouts.
+    pub conn_timeout: Option<u32>,
+    /// Switches the SYN proxy.
+    pub synproxy: Option<bool>,
+    /// What `conhash` hashes from now on.
+    pub hash_target: Option<HashTarget>,
+    /// Switches expiry of quiescent servers' connections.
+    pub expire_quiescent: Option<bool>,
+    /// `Some(None)` switches the header off.
+    pub proxy_protocol: Option<Option<ProxyProtocol>>,
+    /// Switches QUIC.
+    pub quic: Option<bool>,
+    /// Replaces all checks.
+    pub dest_check: Option<DestCheck>,
+}
+
+impl ServiceOptionsPatch {
+    /// Makes the change.
+    pub fn apply(self, options: &mut ServiceOptions) {
+        if let Some(seconds) = self.conn_timeout {
+            options.conn_timeout = Some(seconds).filter(|&seconds| seconds > 0);
+        }
+        options.synproxy = self.synproxy.unwrap_or(options.synproxy);
+        options.hash_target = self.hash_target.or(options.hash_target);
+        options.expire_quiescent = self.expire_quiescent.unwrap_or(options.expire_quiescent);
+        options.proxy_protocol = self.proxy_protocol.unwrap_or(options.proxy_protocol);
+        options.quic = self.quic.unwrap_or(options.quic);
+        if let Some(check) = self.dest_check {
+            options.dest_check = check;
+        }
+    }
+}
+
+/// What `conhash` hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashTarget {
+    /// The client's address (`sip`).
+    SourceIp,
+    /// The QUIC connection identifier (`qid`), UDP only.
+    QuicId,
+}
+
+impl fmt::Display for HashTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HashTarget::SourceIp => "sip",
+            HashTarget::QuicId => "qid",
+        })
+    }
+}
+
+/// A PROXY protocol header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct ProxyProtocol {
+    /// Text or binary.
+    pub version: ProxyVersion,
+    /// A header that the client sent is passed on instead of one made here.
+    pub insecure: bool,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum ProxyVersion {
+    /// The line of text.
+    V1,
+    /// The binary header.
+    V2,
+}
+
+impl fmt::Display for ProxyProtocol {
+    /// `v1`, `v2`, `v1-insecure` or `v2-insecure`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.version {
+            ProxyVersion::V1 => "v1",
+            ProxyVersion::V2 => "v2",
+        })?;
+        if self.insecure { f.write_str("-insecure") } else { Ok(()) }
+    }
+}
+
+impl Serialize for ProxyProtocol {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// How dead servers of a service are noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct DestCheck {
+    /// By the packets that pass.
+    pub passive: Option<PassiveCheck>,
+    /// By probes of a checker beside the daemon: the service is only labelled. Sorted, no duplicates.
+    pub external: Vec<ExternalCheck>,
+}
+
+/// Notices dead servers by the packets that pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+pub struct PassiveCheck {
+    /// Failures within `wait` that inhibit a server: 1 to 255.
+    pub down: u8,
+    /// Seconds within which failures count together: 1 to 255.
+    pub wait: u8,
+    /// How an inhibited server comes back; `None`: not by itself.
+    pub recovery: Option<Recovery>,
+}
+
+/// How an inhibited server comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+pub struct Recovery {
+    /// Successes that clear the inhibition: 1 to 255.
+    pub up: u8,
+    /// Seconds of the first inhibition: 1 to 65535.
+    pub min: u16,
+    /// Each repeated failure doubles the inhibition up to this many seconds: `min` to 65535.
+    pub max: u16,
+}
+
+impl Default for PassiveCheck {
+    fn default() -> Self {
+        PassiveCheck { down: 1, wait: 3, recovery: Some(Recovery { up: 1, min: 5, max: 3600 }) }
+    }
+}
+
+impl fmt::Display for PassiveCheck {
+    /// `default`, `DOWN,WAITs` or `DOWN,UP,WAITs,MIN-MAXs`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PassiveCheck { down, wait, recovery } = self;
+        match recovery {
+            _ if *self == PassiveCheck::default() => f.write_str("default"),
+            None => write!(f, "{down},{wait}s"),
+            Some(Recovery { up, min, max }) => write!(f, "{down},{up},{wait}s,{min}-{max}s"),
+        }
+    }
+}
+
+/// A kind of probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExternalCheck {
+    /// Opens a TCP connection.
+    Tcp,
+    /// Sends a datagram.
+    Udp,
+    /// Opens an SCTP association.
+    Sctp,
+    /// Asks for an echo.
+    Ping,
+}
+
+impl fmt::Display for ExternalCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ExternalCheck::Tcp => "tcp",
+            ExternalCheck::Udp => "udp",
+            ExternalCheck::Sctp => "sctp",
+            ExternalCheck::Ping => "ping",
+        })
+    }
+}
+
+/// Whom an access list names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum AccessSubject {
+    /// One client.
+    Addr(IpAddr),
+    /// All clients in a set.
+    Set(String),
+}
+
+impl fmt::Display for AccessSubject {
+    /// `192.0.2.66` or `ipset:office`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AccessSubject::Addr(addr) => write!(f, "{addr}"),
+            AccessSubject::Set(name) => write!(f, "ipset:{name}"),
+        }
+    }
+}
+
+impl Serialize for AccessSubject {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// One of the two access lists of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessList {
+    /// Who is in it is refused, even if the other list has him too.
+    Block,
+    /// If it has entries, who is not in it is refused.
+    Allow,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_nothing_else() {
+        let mut options = ServiceOptions { synproxy: true, conn_timeout: Some(60), ..Default::default() };
+        let patch = ServiceOptionsPatch { quic: Some(true), conn_timeout: Some(0), ..Default::default() };
+        patch.apply(&mut options);
+        assert_eq!(options, ServiceOptions { synproxy: true, quic: true, ..Default::default() });
+    }
+
+    #[test]
+    fn checks_are_written_as_listings_show_them() {
+        let check = |down, wait, recovery| PassiveCheck { down, wait, recovery };
+        assert_eq!(PassiveCheck::default().to_string(), "default");
+        assert_eq!(check(1, 3, None).to_string(), "1,3s");
+        let recovery = Some(Recovery { up: 2, min: 5, max: 600 });
+        assert_eq!(check(1, 5, recovery).to_string(), "1,2,5s,5-600s");
+    }
+}
