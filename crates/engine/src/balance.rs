@@ -12,6 +12,7 @@ use crate::ids::{LcoreId, LinkId};
 use crate::l3::Ip;
 use crate::lcore::{Config, Lcore, Sink};
 use crate::link::{Link, RxCsum};
+use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
@@ -50,7 +51,8 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::L4Checksum);
         }
         let hop = self.next_hop(id, dir, cx)?;
-        self.check_hop(pkt, parsed, ip, hop.mtu, cx, out)?;
+        let ttl = Ttl::of_service(cx.snap);
+        self.check_hop(pkt, parsed, ip, hop.mtu, ttl, cx, out)?;
         self.advance(id, dir, flags, cx);
         self.account(id, dir, ip);
 
@@ -58,7 +60,7 @@ impl<P: Buffer> Lcore<P> {
         let conn = self.conns.get(id);
         let bytes = &mut pkt.data_mut()[parsed.l3..];
         fullnat::rewrite(bytes, ip, conn, dir, &new);
-        self.leave(pkt, parsed, ip, hop, cx)
+        self.leave(pkt, parsed, ip, hop, ttl, cx)
     }
 
     /// Opens the connection that a client's packet asks for.
@@ -116,7 +118,8 @@ impl<P: Buffer> Lcore<P> {
             let counters = dests.get(id);
             counters.map_or(Load::default(), |c| Load { active: c.active, inactive: c.inactive })
         };
-        let cursor = &mut cursors[svc.id.index()];
+        // A worker that has not adopted this snapshot yet has no cursor for the service.
+        let Some(cursor) = cursors.get_mut(svc.id.index()) else { return drop(DropReason::NoService) };
         match sched::pick(svc, snap, cursor, self.config.id.index(), load) {
             Some(dest) => Continue(dest),
             None => drop(DropReason::NoDest),
@@ -126,7 +129,7 @@ impl<P: Buffer> Lcore<P> {
     /// Leases a local port towards `dest`, local addresses in turn. What the server's packets will carry.
     fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Tuple> {
         let Config { id: me, workers, .. } = self.config;
-        let cursor = self.laddr_cursors[svc.id.index()] as usize;
+        let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
         let mut reason = DropReason::NoLaddr;
         for step in 0..svc.laddrs.len() {
             let at = (cursor + step) % svc.laddrs.len();
@@ -143,7 +146,9 @@ impl<P: Buffer> Lcore<P> {
                         .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
             };
             let Some(lport) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
-            self.laddr_cursors[svc.id.index()] = (at + 1) as u32;
+            if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
+                *cursor = (at + 1) as u32;
+            }
             if let Some(tuple) = returning(lport) {
                 return Continue(tuple);
             }

@@ -13,8 +13,6 @@ pub enum Problem {
     TimeExceeded,
     /// Longer than this MTU, in bytes, and not to be fragmented.
     TooBig(u16),
-    /// The next hop does not answer.
-    HostUnreachable,
 }
 
 /// Limits how many errors leave, so that the director is no amplifier (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
@@ -80,7 +78,6 @@ pub fn error4<P: Buffer>(out: &mut P, ip: &[u8], problem: Problem, src: u32, ttl
     let (kind, code, rest) = match problem {
         Problem::TimeExceeded => (v4::TIME_EXCEEDED, 0, 0),
         Problem::TooBig(mtu) => (v4::UNREACHABLE, v4::FRAGMENTATION_NEEDED, u32::from(mtu)),
-        Problem::HostUnreachable => (v4::UNREACHABLE, v4::HOST_UNREACHABLE, 0),
     };
     let quoted = &ip[..ip.len().min(MAX_ERROR4 - ipv4::LEN - icmp::LEN)];
     let message = icmp::LEN + quoted.len();
@@ -108,7 +105,6 @@ pub fn error6<P: Buffer>(out: &mut P, ip: &[u8], problem: Problem, src: u128, tt
     let (kind, code, rest) = match problem {
         Problem::TimeExceeded => (v6::TIME_EXCEEDED, 0, 0),
         Problem::TooBig(mtu) => (v6::PACKET_TOO_BIG, 0, u32::from(mtu)),
-        Problem::HostUnreachable => (v6::UNREACHABLE, 3, 0),
     };
     let quoted = &ip[..ip.len().min(MAX_ERROR6 - ipv6::LEN - icmp::LEN)];
     let message = icmp::LEN + quoted.len();
@@ -149,6 +145,19 @@ pub fn echo4(ip: &mut [u8], header_len: usize, ttl: u8) -> bool {
     let sum = checksum::checksum(&ip[..header_len]);
     ip[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
     true
+}
+
+/// Lets an IPv4 packet of our own be cut on its way: takes "do not fragment" away and gives it an identification (RFC 6864 4.1);
+/// `false` when it is no IPv4 packet.
+pub fn allow_fragments(ip: &mut [u8], id: u16) -> bool {
+    let Some(h) = ip.first_chunk_mut::<{ ipv4::LEN }>() else { return false };
+    let old = u32::from_be_bytes([h[4], h[5], h[6], h[7]]);
+    let new = u32::from(id) << 16 | old & 0xffff & !u32::from(ipv4::DF);
+    h[4..8].copy_from_slice(&new.to_be_bytes());
+    let at = ipv4::at::CHECKSUM;
+    let sum = checksum::Delta::default().long(old, new).apply(u16::from_be_bytes([h[at], h[at + 1]]));
+    h[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    h[0] >> 4 == 4
 }
 
 /// Turns an ICMPv6 echo request into its reply; `false`, and nothing changed, when it is none. The checksum was verified.

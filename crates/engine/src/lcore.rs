@@ -201,14 +201,18 @@ impl<P: Buffer> Lcore<P> {
     /// Sends the packets that waited for a neighbour.
     pub(crate) fn release_held(&mut self, at: NeighRef, snap: &Snapshot, out: &mut impl Sink<P>) {
         let Some(mac) = self.neighs.mac(at) else { return };
-        while let Some(mut pkt) = self.neighs.take_held(at) {
+        while let Some((mut pkt, mtu)) = self.neighs.take_held(at) {
             let vlan = ether::Header::parse(pkt.data()).and_then(|h| h.vlan);
             // The link is told by its Ethernet address and tag, which were written when the packet began to wait.
             let link = self.neighs.link_of(at).and_then(|id| snap.link(id)).filter(|link| link.vlan == vlan);
             match (link, pkt.data_mut().first_chunk_mut::<6>()) {
                 (Some(link), Some(dst)) => {
                     *dst = mac;
-                    self.send(pkt, link, out);
+                    if pkt.data().len() > ether::header_len(vlan) + usize::from(mtu) {
+                        self.send_fragments(pkt, link, mtu, out);
+                    } else {
+                        self.send(pkt, link, out);
+                    }
                 }
                 _ => self.throw(pkt, DropReason::LinkDown, out),
             }

@@ -114,6 +114,8 @@ struct Slot {
 
 struct Held<P> {
     packet: Option<P>,
+    /// Longest IP packet towards there, in bytes.
+    mtu: u16,
     next: u32,
 }
 
@@ -150,7 +152,7 @@ impl<P> NeighTable<P> {
             slots: (0..entries).map(|_| Slot { generation: 0, entry: None }).collect(),
             free: (0..entries as u32).rev().collect(),
             by_addr: HashMap::with_capacity_and_hasher(entries, RandomState::default()),
-            held: (0..held).map(|_| Held { packet: None, next: NIL }).collect(),
+            held: (0..held).map(|_| Held { packet: None, mtu: 0, next: NIL }).collect(),
             held_free: (0..held as u32).rev().collect(),
             sweep: 0,
             reachable: 60,
@@ -237,43 +239,45 @@ impl<P> NeighTable<P> {
         Ok(NeighRef { id: NeighId(at), generation })
     }
 
-    /// Lets a packet wait for an unresolved neighbour. `true` when the neighbour has to be asked for now.
+    /// Lets a packet wait for an unresolved neighbour; it goes on in pieces of `mtu` bytes then. `true` when the neighbour has to be
+    /// asked for now.
     ///
     /// # Errors
     /// The packet and why it cannot wait: too many do already, or the neighbour has just failed to answer.
-    pub fn hold(&mut self, at: NeighRef, packet: P, now: Tick) -> Result<bool, (P, DropReason)> {
-        let queue = self.queue;
-        let Some(entry) = self.entry_mut(at) else { return Err((packet, DropReason::NeighUnreachable)) };
+    pub fn hold(&mut self, at: NeighRef, packet: P, mtu: u16, now: Tick) -> Result<bool, (P, DropReason)> {
+        let Some(slot) = self.slots.get_mut(at.id.0 as usize) else {
+            return Err((packet, DropReason::NeighUnreachable));
+        };
+        let Some(entry) = slot.entry.as_mut().filter(|_| slot.generation == at.generation) else {
+            return Err((packet, DropReason::NeighUnreachable));
+        };
         if entry.state == State::None && entry.asked >= MAX_ASKED {
             return Err((packet, DropReason::NeighUnreachable));
         }
-        if entry.waiting >= queue {
-            return Err((packet, DropReason::NeighQueueFull));
+        let room = self.held_free.last().filter(|_| entry.waiting < self.queue);
+        let Some(&place) = room else { return Err((packet, DropReason::NeighQueueFull)) };
+        self.held_free.pop();
+        self.held[place as usize] = Held { packet: Some(packet), mtu, next: NIL };
+        match std::mem::replace(&mut entry.tail, place) {
+            NIL => entry.head = place,
+            last => self.held[last as usize].next = place,
         }
-        let Some(place) = self.held_free.pop() else { return Err((packet, DropReason::NeighQueueFull)) };
-        self.held[place as usize] = Held { packet: Some(packet), next: NIL };
-        let entry = self.slots[at.id.0 as usize].entry.as_mut().expect("entry_mut found it above");
-        let last = std::mem::replace(&mut entry.tail, place);
         entry.waiting += 1;
         let ask = entry.state == State::None;
         if ask {
             (entry.state, entry.asked, entry.until) = (State::Send, 1, now.plus_ms(ASK_EVERY_MS));
         }
-        match last {
-            NIL => entry.head = place,
-            last => self.held[last as usize].next = place,
-        }
         Ok(ask)
     }
 
-    /// Takes the packets out that wait for a neighbour, in the order they came.
-    pub fn take_held(&mut self, at: NeighRef) -> Option<P> {
+    /// Takes the packets out that wait for a neighbour, in the order they came, each with the MTU it waits with.
+    pub fn take_held(&mut self, at: NeighRef) -> Option<(P, u16)> {
         let entry = self.entry_mut(at)?;
         let place = entry.head;
         if place == NIL {
             return None;
         }
-        let next = self.held[place as usize].next;
+        let Held { mtu, next, .. } = self.held[place as usize];
         let packet = self.held[place as usize].packet.take();
         self.held_free.push(place);
         let entry = self.entry_mut(at)?;
@@ -282,7 +286,7 @@ impl<P> NeighTable<P> {
         if next == NIL {
             entry.tail = NIL;
         }
-        packet
+        packet.map(|packet| (packet, mtu))
     }
 
     /// Notes an answer: `mac` speaks for `addr`. Entries are made only for those that ask us (`asking`): an answer
@@ -320,8 +324,9 @@ impl<P> NeighTable<P> {
         now: Tick,
     ) -> Result<NeighRef, DropReason> {
         let at = self.resolve(link, addr, now)?;
-        let entry = self.entry_mut(at).expect("resolve returns a live entry");
-        (entry.mac, entry.state, entry.fixed, entry.asked) = (Some(mac), State::Reachable, true, 0);
+        if let Some(entry) = self.entry_mut(at) {
+            (entry.mac, entry.state, entry.fixed, entry.asked) = (Some(mac), State::Reachable, true, 0);
+        }
         Ok(at)
     }
 
@@ -336,7 +341,7 @@ impl<P> NeighTable<P> {
 
     fn remove(&mut self, at: usize, lost: &mut impl FnMut(P)) {
         let reference = NeighRef { id: NeighId(at as u32), generation: self.slots[at].generation };
-        while let Some(packet) = self.take_held(reference) {
+        while let Some((packet, _)) = self.take_held(reference) {
             lost(packet);
         }
         if let Some(entry) = self.slots[at].entry.take() {
@@ -377,7 +382,7 @@ impl<P> NeighTable<P> {
             State::Send | State::Delay => {
                 (entry.state, entry.mac, entry.until) = (State::None, None, now.plus_ms(FAILED_MS));
                 let reference = NeighRef { id: NeighId(at as u32), generation: self.slots[at].generation };
-                while let Some(packet) = self.take_held(reference) {
+                while let Some((packet, _)) = self.take_held(reference) {
                     event(NeighEvent::Lost(packet));
                 }
             }
@@ -431,12 +436,13 @@ mod tests {
     fn the_first_packet_asks_and_an_answer_releases_all_in_order() {
         let mut table = NeighTable::new(4, 8);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 4");
-        assert_eq!(table.hold(at, 1, Tick(0)), Ok(true));
-        assert_eq!(table.hold(at, 2, Tick(0)), Ok(false));
+        assert_eq!(table.hold(at, 1, 1500, Tick(0)), Ok(true));
+        assert_eq!(table.hold(at, 2, 1500, Tick(0)), Ok(false));
         assert_eq!((table.mac(at), table.held()), (None, 2));
         assert_eq!(table.learn(LINK, ip(1), MAC, false, Tick(5)), Some(at));
         assert_eq!(table.mac(at), Some(MAC));
-        let packets: Vec<u32> = std::iter::from_fn(|| table.take_held(at)).collect();
+        let packets: Vec<u32> =
+            std::iter::from_fn(|| table.take_held(at)).map(|(packet, _)| packet).collect();
         assert_eq!((packets, table.held()), (vec![1, 2], 0));
     }
 
@@ -444,12 +450,12 @@ mod tests {
     fn nobody_answers_and_what_waits_is_lost_after_three_questions() {
         let mut table = NeighTable::new(4, 8);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 4");
-        assert_eq!(table.hold(at, 7, Tick(0)), Ok(true));
+        assert_eq!(table.hold(at, 7, 1500, Tick(0)), Ok(true));
         assert_eq!(events(&mut table, 999), []);
         assert_eq!(events(&mut table, 1000), [solicit(None)]);
         assert_eq!(events(&mut table, 2000), [solicit(None)]);
         assert_eq!(events(&mut table, 3000), [NeighEvent::Lost(7)]);
-        assert_eq!(table.hold(at, 8, Tick(3000)), Err((8, DropReason::NeighUnreachable)));
+        assert_eq!(table.hold(at, 8, 1500, Tick(3000)), Err((8, DropReason::NeighUnreachable)));
         assert_eq!(events(&mut table, 5000), []);
         assert!(table.is_empty());
         assert!(!table.is_current(at));
@@ -489,16 +495,16 @@ mod tests {
         table.configure(60, 2);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 1");
         assert_eq!(table.resolve(LINK, ip(2), Tick(0)), Err(DropReason::NeighTableFull));
-        assert!(table.hold(at, 1, Tick(0)).is_ok());
-        assert!(table.hold(at, 2, Tick(0)).is_ok());
-        assert_eq!(table.hold(at, 3, Tick(0)), Err((3, DropReason::NeighQueueFull)));
+        assert!(table.hold(at, 1, 1500, Tick(0)).is_ok());
+        assert!(table.hold(at, 2, 1500, Tick(0)).is_ok());
+        assert_eq!(table.hold(at, 3, 1500, Tick(0)), Err((3, DropReason::NeighQueueFull)));
     }
 
     #[test]
     fn removal_hands_back_what_waits_and_outdates_references() {
         let mut table = NeighTable::new(2, 4);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 2");
-        assert!(table.hold(at, 1, Tick(0)).is_ok());
+        assert!(table.hold(at, 1, 1500, Tick(0)).is_ok());
         let mut lost = Vec::new();
         table.remove_if(|entry| entry.link == LINK, |packet| lost.push(packet));
         assert_eq!((lost, table.len(), table.held()), (vec![1], 0, 0));

@@ -15,7 +15,25 @@ use crate::lcore::{Lcore, Sink};
 use crate::link::Link;
 use crate::pipeline::{Cx, resize};
 use crate::route::{Kind, Route};
+use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Step, Verdict, drop};
+
+/// What happens to TTL and hop limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ttl {
+    /// Counted down; a packet at its last hop goes no further.
+    Count,
+    /// Left alone.
+    Keep,
+}
+
+impl Ttl {
+    /// Of packets to and from servers: operators choose.
+    #[inline(always)]
+    pub(crate) fn of_service(snap: &Snapshot) -> Ttl {
+        if snap.options.xmit_ttl { Ttl::Count } else { Ttl::Keep }
+    }
+}
 
 impl<P: Buffer> Lcore<P> {
     /// Where packets of a connection leave: remembered while routes stay as they are.
@@ -52,19 +70,21 @@ impl<P: Buffer> Lcore<P> {
 
     /// Whether a packet may go on: neither too long nor out of hops. If not, its sender hears of it.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
     pub(crate) fn check_hop(
         &mut self,
         pkt: &P,
         parsed: &Parsed,
         ip: &Ip,
         mtu: u16,
+        ttl: Ttl,
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<()> {
         if ip.total_len > mtu && ip.df {
             return self.refuse(pkt, parsed, ip, Problem::TooBig(mtu), cx, out);
         }
-        if cx.snap.options.xmit_ttl && ip.ttl <= 1 {
+        if ttl == Ttl::Count && ip.ttl <= 1 {
             return self.refuse(pkt, parsed, ip, Problem::TimeExceeded, cx, out);
         }
         Continue(())
@@ -78,12 +98,13 @@ impl<P: Buffer> Lcore<P> {
         parsed: &Parsed,
         ip: &Ip,
         hop: Egress,
+        ttl: Ttl,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
         let Some(link) = cx.snap.link(hop.link).filter(|link| link.up) else {
             return drop(DropReason::LinkDown);
         };
-        if cx.snap.options.xmit_ttl {
+        if ttl == Ttl::Count {
             count_down(&mut pkt.data_mut()[parsed.l3..], ip.six);
         }
         if !resize(pkt, parsed.l3, ether::header_len(link.vlan), usize::from(ip.total_len)) {
@@ -93,7 +114,7 @@ impl<P: Buffer> Lcore<P> {
         let mac = self.neighs.mac(hop.neigh);
         ether::write(pkt.data_mut(), mac.unwrap_or_default(), link.mac, link.vlan, kind);
         if mac.is_none() {
-            return Continue(Verdict::Hold(hop.link, hop.neigh));
+            return Continue(Verdict::Hold(hop));
         }
         if ip.total_len > hop.mtu {
             return Continue(Verdict::Fragment(hop.link, hop.mtu));
@@ -166,10 +187,12 @@ impl<P: Buffer> Lcore<P> {
         let reason = match problem {
             Problem::TimeExceeded => DropReason::Ttl,
             Problem::TooBig(_) => DropReason::TooBig,
-            Problem::HostUnreachable => DropReason::NoRoute,
         };
         let verdict = Break(Verdict::Drop(reason));
         let Some(link) = parsed.link.and_then(|id| cx.snap.link(id)) else { return verdict };
+        if matches!(problem, Problem::TooBig(_)) && ip.total_len > link.mtu {
+            return drop(DropReason::Merged);
+        }
         let (frame, bytes) = pkt.data().split_at(parsed.l3);
         let bytes = &bytes[..usize::from(ip.total_len)];
         let Some(eth) = ether::Header::parse(frame) else { return verdict };
@@ -178,8 +201,7 @@ impl<P: Buffer> Lcore<P> {
             return verdict;
         }
         let (src, dst) = addresses(bytes, ip);
-        let local = cx.snap.routes.find(dst).is_some_and(|route| route.kind == Kind::Local);
-        let from = if local { Some(dst) } else { link.source_for(src) };
+        let from = if cx.snap.is_own(dst) { Some(dst) } else { link.source_for(src) };
         let Some(from) = from else { return verdict };
         let ttl = cx.snap.options.default_ttl;
         self.generate(link, out, |error| {

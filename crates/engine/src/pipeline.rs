@@ -99,7 +99,7 @@ impl<P: Buffer> Lcore<P> {
     #[inline(always)]
     fn one(&mut self, mut pkt: P, parsed: &Parsed, cx: Cx<'_>, out: &mut impl Sink<P>) {
         let Some(link) = parsed.link.and_then(|id| cx.snap.link(id)) else {
-            let Kind::Bad(reason) = parsed.kind else { unreachable!("only bad packets have no link") };
+            let reason = if let Kind::Bad(reason) = parsed.kind { reason } else { DropReason::LinkDown };
             return self.throw(pkt, reason, out);
         };
         let step = match &parsed.kind {
@@ -128,11 +128,11 @@ impl<P: Buffer> Lcore<P> {
                 Some(link) => self.send_fragments(pkt, link, mtu, out),
                 None => self.throw(pkt, DropReason::LinkDown, out),
             },
-            Verdict::Hold(link, neigh) => match self.neighs.hold(neigh, pkt, cx.now) {
+            Verdict::Hold(hop) => match self.neighs.hold(hop.neigh, pkt, hop.mtu, cx.now) {
                 Ok(false) => {}
                 Ok(true) => {
-                    if let Some(addr) = self.neighs.addr(neigh) {
-                        self.solicit(link, addr, None, cx.snap, out);
+                    if let Some(addr) = self.neighs.addr(hop.neigh) {
+                        self.solicit(hop.link, addr, None, cx.snap, out);
                     }
                 }
                 Err((pkt, reason)) => self.throw(pkt, reason, out),

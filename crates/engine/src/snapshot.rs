@@ -14,7 +14,7 @@ use model::Transport;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::link::{Link, Mac};
 use crate::proto::Timeouts;
-use crate::route::RouteTable;
+use crate::route::{Kind, RouteTable};
 use crate::steer::Rss;
 
 /// Everything configured.
@@ -71,7 +71,8 @@ impl Port {
     #[inline(always)]
     pub fn link_of(&self, vlan: Option<u16>) -> Option<LinkId> {
         match vlan {
-            None => self.untagged,
+            // Identifier 0 carries a priority only (IEEE 802.1Q 9.6): the frame is untagged.
+            None | Some(0) => self.untagged,
             Some(id) => self.vlans.binary_search_by_key(&id, |&(id, _)| id).ok().map(|at| self.vlans[at].1),
         }
     }
@@ -196,10 +197,12 @@ impl Snapshot {
         self.services.get(id.index())?.as_ref()
     }
 
-    /// Whether any service has this address.
+    /// Whether packets to this address are for the director: an address of a link, or of any service. A service's address may be on
+    /// no link at all, when routers lead it here.
     #[inline]
-    pub fn is_vip(&self, addr: IpAddr) -> bool {
-        self.lookup.vips.contains(&addr)
+    pub fn is_own(&self, addr: IpAddr) -> bool {
+        let local = self.routes.find(addr).is_some_and(|route| route.kind == Kind::Local);
+        local || self.lookup.vips.contains(&addr)
     }
 
     /// A link by number.

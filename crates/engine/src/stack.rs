@@ -12,7 +12,7 @@ use crate::flow::Parsed;
 use crate::l3::Ip;
 use crate::lcore::{Event, Heard, Lcore, Sink};
 use crate::link::{Link, Mac};
-use crate::output::addresses;
+use crate::output::{Ttl, addresses};
 use crate::pipeline::{Cx, resize, to_group};
 use crate::route::Kind;
 use crate::verdict::{DropReason, Step, Verdict, drop};
@@ -51,7 +51,8 @@ impl<P: Buffer> Lcore<P> {
                 Continue(Verdict::Forward(link.id))
             }
             Operation::Reply if mine => Continue(Verdict::Consumed),
-            _ => drop(DropReason::Arp),
+            // The host's own stack may have addresses of its own behind this port.
+            _ => Continue(Verdict::Kernel(DropReason::Arp)),
         }
     }
 
@@ -67,7 +68,7 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Verdict> {
         let bytes = &pkt.data()[parsed.l3..parsed.l3 + usize::from(ip.total_len)];
         let (_, dst) = addresses(bytes, ip);
-        let local = cx.snap.routes.find(dst).is_some_and(|route| route.kind == Kind::Local);
+        let local = cx.snap.is_own(dst);
         let group = matches!(dst, IpAddr::V6(dst) if dst.is_multicast());
         if ip.fragment && local {
             return Continue(Verdict::Kernel(DropReason::Fragment));
@@ -109,10 +110,16 @@ impl<P: Buffer> Lcore<P> {
         if !answered {
             return drop(DropReason::L4Checksum);
         }
+        if ip.total_len > link.mtu && (ip.six || !icmp::allow_fragments(bytes, self.roll() as u16)) {
+            return drop(DropReason::TooBig);
+        }
         if !resize(pkt, at, ether::header_len(link.vlan), usize::from(ip.total_len)) {
             return drop(DropReason::NoHeadroom);
         }
         ether::write(pkt.data_mut(), eth.src, link.mac, link.vlan, eth.kind);
+        if ip.total_len > link.mtu {
+            return Continue(Verdict::Fragment(link.id, link.mtu));
+        }
         Continue(Verdict::Forward(link.id))
     }
 
@@ -137,7 +144,7 @@ impl<P: Buffer> Lcore<P> {
         match message.kind {
             packet::nd::Kind::Solicitation => {
                 if !link.owns(target) {
-                    return drop(DropReason::NeighbourDiscovery);
+                    return Continue(Verdict::Kernel(DropReason::NeighbourDiscovery));
                 }
                 let mac = message.mac.filter(|&mac| !ether::is_group(mac) && src != 0);
                 if let Some(mac) = mac {
@@ -176,22 +183,35 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
-        let (_, dst) = addresses(&pkt.data()[parsed.l3..], ip);
+        let (src, dst) = addresses(&pkt.data()[parsed.l3..], ip);
+        if cx.snap.is_own(dst) {
+            let reason = if ip.fragment { DropReason::Fragment } else { DropReason::NoService };
+            return Continue(Verdict::Kernel(reason));
+        }
         let Some(route) = cx.snap.routes.find(dst) else {
             return Continue(Verdict::Kernel(DropReason::NoRoute));
         };
         let forward = if ip.six { cx.snap.options.forward6 } else { cx.snap.options.forward4 };
         match route.kind {
-            Kind::Local if ip.fragment => Continue(Verdict::Kernel(DropReason::Fragment)),
             Kind::Local | Kind::Kernel => Continue(Verdict::Kernel(DropReason::NoService)),
             Kind::Out if to_group(pkt) => Continue(Verdict::Kernel(DropReason::NotForwarding)),
-            Kind::Out if !forward => drop(DropReason::NotForwarding),
+            Kind::Out if !forward || is_link_local(src) || is_link_local(dst) => {
+                drop(DropReason::NotForwarding)
+            }
             Kind::Out => {
                 let hop = self.hop_by(route, dst, cx)?;
-                self.check_hop(pkt, parsed, ip, hop.mtu, cx, out)?;
-                self.leave(pkt, parsed, ip, hop, cx)
+                self.check_hop(pkt, parsed, ip, hop.mtu, Ttl::Count, cx, out)?;
+                self.leave(pkt, parsed, ip, hop, Ttl::Count, cx)
             }
         }
+    }
+}
+
+/// Whether an address is valid on its link only, which no router crosses (RFC 3927 7, RFC 4291 2.5.6).
+fn is_link_local(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => addr.is_link_local(),
+        IpAddr::V6(addr) => addr.is_unicast_link_local(),
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::conn::Egress;
 use crate::ids::{LcoreId, LinkId};
-use crate::neigh::NeighRef;
 
 /// One step of the pipeline: go on with a value, or end with a verdict.
 pub type Step<T> = ControlFlow<Verdict, T>;
@@ -16,8 +16,8 @@ pub enum Verdict {
     Forward(LinkId),
     /// Complete IPv4 frame longer than the MTU, in bytes: out of this link in pieces.
     Fragment(LinkId, u16),
-    /// Complete frame but for the destination: wait in the neighbour entry until it resolves.
-    Hold(LinkId, NeighRef),
+    /// Complete frame but for the destination: wait in the neighbour entry of this next hop until it resolves.
+    Hold(Egress),
     /// For the host's own stack; where nothing leads there, dropped for this reason.
     Kernel(DropReason),
     /// Another worker owns the flow.
@@ -90,6 +90,9 @@ drop_reasons! {
     Ttl => "ttl",
     /// Longer than the MTU and not to be fragmented.
     TooBig => "too_big",
+    /// Longer than the link it came in by carries, and than the next one: merged from several packets on the way (GRO, LRO, TSO of a
+    /// virtual cable). Its sender cannot help it; switch the offload off.
+    Merged => "merged",
     /// No route to the destination.
     NoRoute => "no_route",
     /// Not for us, and forwarding is off.

@@ -301,25 +301,14 @@ fn a_packet_too_long_for_the_next_hop_is_answered_with_its_mtu() {
 fn a_long_packet_that_may_be_cut_is_cut() {
     let mut sim = with_small_mtu();
     let payload: Vec<u8> = (0..1300u16).map(|n| n as u8).collect();
-    let mut frame = build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), &payload);
-    frame[20] = 0;
-    frame[24..26].fill(0);
-    let sum = checksum::checksum(&frame[14..34]);
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    let frame = build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), &payload);
     // The first finds the neighbour.
     sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), b""));
     sim.sent();
-    sim.receive(0, PORT, &frame);
+    sim.receive(0, PORT, &without_df(frame));
     let parts = sim.sent();
     assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [18 + 1276, 18 + 72]);
-    let mut defrag = etherparse::defrag::IpDefragPool::<(), ()>::new();
-    let mut whole = None;
-    for part in &parts {
-        let sliced = etherparse::SlicedPacket::from_ethernet(part).expect("a sound fragment");
-        whole = defrag.process_sliced_packet(&sliced, (), ()).expect("fragments fit").or(whole);
-    }
-    let whole = whole.expect("all parts are there");
-    assert_eq!(whole.payload[8..], payload);
+    assert_eq!(reassembled(&parts)[8..], payload);
 }
 
 #[test]
@@ -401,4 +390,134 @@ fn frames_for_other_stations_and_errors_tied_to_nothing_are_dropped() {
         build::ip((DIRECTOR, CLIENT), ip(V4.client), ip(V4.vip), proto::ICMP, error, Some(icmp::CHECKSUM));
     sim.receive(0, PORT, &frame);
     assert_eq!((sim.drops(DropReason::IcmpUnrelated), sim.sent().len()), (1, 0));
+}
+
+/// The payload of an IPv4 packet cut into these frames.
+fn reassembled(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut defrag = etherparse::defrag::IpDefragPool::<(), ()>::new();
+    let mut whole = None;
+    for part in parts {
+        let sliced = etherparse::SlicedPacket::from_ethernet(part).expect("a sound fragment");
+        whole = defrag.process_sliced_packet(&sliced, (), ()).expect("fragments fit").or(whole);
+    }
+    whole.expect("all parts are there").payload
+}
+
+/// Lets an IPv4 packet be cut.
+fn without_df(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[20] = 0;
+    frame[24..26].fill(0);
+    let sum = checksum::checksum(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+#[test]
+fn a_long_packet_that_waited_for_its_neighbour_is_cut_too() {
+    let mut sim = with_small_mtu();
+    let station = sim.stations.remove(&ip(V4.servers[0])).expect("it is a station");
+    let payload: Vec<u8> = (0..1300u16).map(|n| n as u8).collect();
+    let frame = build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), &payload);
+    sim.receive(0, PORT, &without_df(frame));
+    assert_eq!((sim.lcores[0].held(), sim.sent().len()), (1, 1));
+    let mut answer = arp_frame(arp::Operation::Reply, V4.servers[0], V4.laddr);
+    answer[22..28].copy_from_slice(&station);
+    sim.receive(0, PORT, &tagged(answer));
+    let parts = sim.sent();
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [18 + 1276, 18 + 72]);
+    assert!(parts.iter().all(|part| part[..6] == station));
+    assert_eq!(reassembled(&parts)[8..], payload);
+}
+
+#[test]
+fn a_frame_longer_than_its_own_link_carries_is_nobodys_mtu_problem() {
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let frame = build::udp((DIRECTOR, CLIENT), at(names.client, 5353), at(names.vip, 80), &[7; 3000]);
+        sim.receive(0, PORT, &frame);
+        assert_eq!((sim.drops(DropReason::Merged), sim.sent().len()), (1, 0));
+    }
+}
+
+#[test]
+fn pings_of_any_length_are_answered() {
+    for len in [0, 1472, 1473, 3000, 65_000] {
+        let payload: Vec<u8> = (0..len).map(|n: u32| n as u8).collect();
+        let frame = build::echo((DIRECTOR, CLIENT), ip(V4.client), ip(V4.vip), 77, 3, &payload);
+        let mut sim = world::sim(1);
+        sim.receive(0, PORT, &frame);
+        let parts = sim.sent();
+        assert!(parts.iter().all(|part| part.len() <= 14 + 1500));
+        let message = if parts.len() == 1 { parts[0][34..].to_vec() } else { reassembled(&parts) };
+        assert_eq!((message[0], &message[8..]), (0, &payload[..]), "{len} bytes");
+        assert_eq!(checksum::checksum(&message), 0);
+        // A jumbo link carries it whole, over IPv6 too.
+        let mut snap = sim.snap.clone();
+        snap.links[0].as_mut().expect("the port").mtu = u16::MAX;
+        sim.publish(snap);
+        sim.receive(0, PORT, &frame);
+        assert_eq!(icmp4(&sim.sent_one()).1, payload);
+        sim.receive(0, PORT, &build::echo((DIRECTOR, CLIENT), ip(V6.client), ip(V6.vip), 77, 3, &payload));
+        assert_eq!(icmp6(&sim.sent_one()).1, payload);
+    }
+}
+
+#[test]
+fn an_address_of_a_service_that_is_on_no_link_answers_echo() {
+    let routed = world::Names { vip: "192.0.2.80", ..V4 };
+    let mut snap = world::snapshot();
+    snap.services[0].as_mut().expect("the TCP service").vip = at(routed.vip, 80);
+    let mut sim = world::sim(1);
+    sim.publish(snap.index());
+    sim.receive(0, PORT, &build::echo((DIRECTOR, CLIENT), ip(V4.client), ip(routed.vip), 77, 3, b"x"));
+    assert!(matches!(icmp4(&sim.sent_one()).0, Icmpv4Type::EchoReply(_)));
+    sim.receive(0, PORT, &syn(routed, 40_000));
+    assert_eq!(see(&sim.sent_one()).dst, at(V4.servers[0], 8080));
+}
+
+#[test]
+fn a_priority_tag_is_no_vlan() {
+    let mut sim = world::sim(1);
+    let mut frame = arp_frame(arp::Operation::Request, V4.client, V4.vip);
+    frame.splice(12..12, [0x81, 0x00, 0xa0, 0]);
+    sim.receive(0, PORT, &frame);
+    assert_eq!(sim.sent_one()[..14], [&CLIENT[..], &DIRECTOR, &[8, 6]].concat());
+}
+
+#[test]
+fn questions_about_others_are_for_the_hosts_own_stack() {
+    let mut sim = world::sim(1);
+    sim.kernel = true;
+    sim.receive(0, PORT, &arp_frame(arp::Operation::Request, V4.client, "10.1.0.77"));
+    sim.receive(0, PORT, &arp_frame(arp::Operation::Reply, V4.client, "10.1.0.77"));
+    sim.receive(0, PORT, &solicitation(V6.client, "fd01::77", 255));
+    assert_eq!((sim.lcores[0].traffic().kernel, sim.sent().len()), (3, 0));
+}
+
+#[test]
+fn what_merely_passes_always_loses_a_hop_and_never_leaves_its_link() {
+    let mut sim = world::sim(1);
+    let mut snap = sim.snap.clone();
+    (snap.options.forward4, snap.options.forward6, snap.options.xmit_ttl) = (true, true, false);
+    let link_local = engine::route::Route {
+        prefix: (ip("fe80::"), 64),
+        via: None,
+        link: LinkId(1),
+        src: None,
+        mtu: 0,
+        kind: engine::route::Kind::Out,
+        metric: 0,
+    };
+    let routes = world::routes(&snap.links).into_iter().chain([link_local]);
+    snap.routes = engine::route::RouteTable::compile(routes);
+    sim.publish(snap);
+    for names in [V4, V6] {
+        let frame = build::udp((DIRECTOR, CLIENT), at(names.client, 5353), at(names.servers[0], 53), b"q");
+        sim.receive(0, PORT, &frame);
+        assert_eq!(see(&sim.sent_one()).ttl, 63);
+    }
+    for (src, dst) in [("fe80::1", V6.servers[0]), (V6.client, "fe80::2"), ("169.254.0.1", V4.servers[0])] {
+        sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), at(src, 5353), at(dst, 53), b"q"));
+    }
+    assert_eq!((sim.sent().len(), sim.drops(DropReason::NotForwarding)), (0, 3));
 }

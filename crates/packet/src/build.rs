@@ -114,6 +114,8 @@ pub fn ip(
     ether::write(&mut frame, macs.0, macs.1, None, kind);
     if let Some(at) = csum_at {
         let sum = !checksum::fold(pseudo + checksum::sum(&l4));
+        // A datagram's computed zero is sent as all ones: zero says "none" (RFC 768).
+        let sum = if sum == 0 && proto == proto::UDP { 0xffff } else { sum };
         l4[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
     frame.extend(l4);
@@ -162,5 +164,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_datagrams_computed_zero_is_sent_as_all_ones() {
+        let (src, dst) = ("10.0.0.1:1024".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        // Adding the checksum to what is summed makes the sum all ones, whose complement is zero.
+        let complement = udp(MACS, src, dst, &[0, 0])[40..42].to_vec();
+        assert_eq!(udp(MACS, src, dst, &complement)[40..42], [0xff, 0xff]);
     }
 }

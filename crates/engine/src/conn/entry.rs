@@ -68,12 +68,12 @@ pub struct NewConn {
 /// One connection.
 ///
 /// The first line has what every packet needs, the second what either direction adds. IPv6 addresses do
-/// not fit and live in a side table under `wide`.
+/// not fit: they have a line of their own in a side table, under the same number.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Conn {
+    /// Ports, and addresses where they are of IPv4.
     pub(super) tuples: [Tuple4; 2],
-    pub(super) wide: u32,
     /// IP protocol; 0 marks a free slot.
     pub(super) proto: u8,
     /// State number of the protocol.
@@ -104,7 +104,8 @@ pub struct Conn {
     pub conn_timeout: u32,
     /// Up to a second that spreads expiry, in wheel ticks.
     pub(super) jitter: u8,
-    pub(super) six: bool,
+    /// Which directions are of IPv6.
+    pub(super) six: [bool; 2],
     pub(super) slot: u16,
     pub(super) next: u32,
     pub(super) prev: u32,
@@ -116,7 +117,6 @@ pub(super) const NIL: u32 = u32::MAX;
 impl Conn {
     pub(super) const FREE: Conn = Conn {
         tuples: [Tuple4 { src: 0, dst: 0, sport: 0, dport: 0 }; 2],
-        wide: NIL,
         proto: 0,
         state: 0,
         active: false,
@@ -132,7 +132,7 @@ impl Conn {
         service: ServiceId(0),
         conn_timeout: 0,
         jitter: 0,
-        six: false,
+        six: [false; 2],
         slot: 0,
         next: NIL,
         prev: NIL,
@@ -144,10 +144,10 @@ impl Conn {
         self.proto
     }
 
-    /// Whether it is an IPv6 connection on both sides.
+    /// Whether packets of a direction come in as IPv6.
     #[inline(always)]
-    pub fn is_ipv6(&self) -> bool {
-        self.six
+    pub fn is_ipv6(&self, dir: Dir) -> bool {
+        self.six[dir as usize]
     }
 }
 

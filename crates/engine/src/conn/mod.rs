@@ -7,6 +7,7 @@ pub mod entry;
 mod index;
 pub mod tuple;
 pub mod wheel;
+mod wide;
 
 use foldhash::quality::FixedState;
 
@@ -17,17 +18,16 @@ use crate::tick::Tick;
 use crate::verdict::DropReason;
 use entry::NIL;
 use index::Index;
-use tuple::Stored6;
 use wheel::Wheel;
+use wide::Wide;
 
 /// Connections of one worker.
 pub struct ConnTable {
     conns: Vec<Conn>,
-    wide: Vec<[Stored6; 2]>,
+    wide: Wide,
     /// First of the free slots below the end of `conns`, threaded through `next`, and their number.
     free: u32,
     free_len: usize,
-    free_wide: Vec<u32>,
     capacity: usize,
     index: Index,
     wheel: Wheel,
@@ -50,10 +50,9 @@ impl ConnTable {
         let capacity = capacity.clamp(1, (u32::MAX / 2 - 1) as usize);
         ConnTable {
             conns: Vec::with_capacity(capacity),
-            wide: Vec::new(),
+            wide: Wide::new(capacity),
             free: NIL,
             free_len: 0,
-            free_wide: Vec::new(),
             capacity,
             index: Index::new(2 * capacity),
             wheel: Wheel::new(NIL),
@@ -78,10 +77,7 @@ impl ConnTable {
 
     /// Bytes set aside for it, both directions and the index included.
     pub fn bytes(&self) -> usize {
-        self.index.bytes()
-            + self.conns.capacity() * size_of::<Conn>()
-            + self.free_wide.capacity() * size_of::<u32>()
-            + self.wide.capacity() * size_of::<[Stored6; 2]>()
+        self.index.bytes() + self.wide.bytes() + self.conns.capacity() * size_of::<Conn>()
     }
 
     /// A search for the connection a packet belongs to.
@@ -99,10 +95,11 @@ impl ConnTable {
     /// Touches the lines of the connection `probe` will probably find.
     #[inline(always)]
     pub fn warm_conn(&self, probe: &Probe) -> u32 {
-        self.index.guess(probe.hash).map_or(0, |reference| {
-            let conn = &self.conns[(reference >> 1) as usize];
-            conn.last_seen ^ conn.next
-        })
+        let Some(reference) = self.index.guess(probe.hash) else { return 0 };
+        let id = ConnId(reference >> 1);
+        let wide = if let Tuple::V6(_) = probe.tuple { self.wide.warm(id) } else { 0 };
+        let conn = self.get(id);
+        conn.last_seen ^ conn.next ^ wide as u32
     }
 
     /// The connection and direction of a packet.
@@ -114,29 +111,29 @@ impl ConnTable {
 
     #[inline(always)]
     fn is(&self, reference: u32, probe: &Probe) -> bool {
-        let conn = &self.conns[(reference >> 1) as usize];
-        let dir = (reference & 1) as usize;
+        let (id, dir) = (ConnId(reference >> 1), dir_of(reference));
+        let conn = self.get(id);
+        let (own, six) = (conn.tuples[dir as usize], conn.six[dir as usize]);
         conn.proto == probe.proto
             && match probe.tuple {
-                Tuple::V4(tuple) => !conn.six && conn.tuples[dir] == tuple,
-                Tuple::V6(tuple) => conn.six && self.wide[conn.wide as usize][dir] == Stored6::from(tuple),
+                Tuple::V4(tuple) => !six && own == tuple,
+                Tuple::V6(Tuple6 { src, dst, sport, dport }) => {
+                    six && (own.sport, own.dport) == (sport, dport) && self.wide.get(id, dir) == (src, dst)
+                }
             }
     }
 
     /// What packets of a direction carry.
-    pub fn tuple(&self, id: ConnId, dir: Dir) -> Tuple {
-        let conn = &self.conns[id.0 as usize];
-        if conn.six {
-            Tuple::V6(self.wide[conn.wide as usize][dir as usize].into())
-        } else {
-            Tuple::V4(conn.tuples[dir as usize])
-        }
-    }
-
-    /// What IPv4 packets of a direction carry, without asking whether it is IPv4.
     #[inline(always)]
-    pub fn tuple4(&self, id: ConnId, dir: Dir) -> Tuple4 {
-        self.conns[id.0 as usize].tuples[dir as usize]
+    pub fn tuple(&self, id: ConnId, dir: Dir) -> Tuple {
+        let conn = self.get(id);
+        let own = conn.tuples[dir as usize];
+        if conn.is_ipv6(dir) {
+            let (src, dst) = self.wide.get(id, dir);
+            Tuple::V6(Tuple6 { src, dst, sport: own.sport, dport: own.dport })
+        } else {
+            Tuple::V4(own)
+        }
     }
 
     /// A connection.
@@ -192,7 +189,7 @@ impl ConnTable {
     }
 
     fn fill(&mut self, new: &NewConn, now: Tick) -> ConnId {
-        let mut conn = Conn {
+        let conn = Conn {
             proto: new.proto,
             service: new.service,
             dest: new.dest,
@@ -202,44 +199,38 @@ impl ConnTable {
             last_seen: wheel::ticks(now),
             ..Conn::FREE
         };
-        match (new.inbound, new.outbound) {
-            (Tuple::V4(inbound), Tuple::V4(outbound)) => conn.tuples = [inbound, outbound],
-            (inbound, outbound) => {
-                conn.six = true;
-                conn.wide = self.fill_wide([widen(inbound).into(), widen(outbound).into()]);
-            }
-        }
+        let id = self.take_slot();
+        *self.get_mut(id) = conn;
+        self.write(id, Dir::Inbound, new.inbound);
+        self.write(id, Dir::Outbound, new.outbound);
+        id
+    }
+
+    fn take_slot(&mut self) -> ConnId {
         if self.free == NIL {
-            self.conns.push(conn);
+            self.conns.push(Conn::FREE);
             return ConnId(self.conns.len() as u32 - 1);
         }
         let id = ConnId(self.free);
         self.free = self.get(id).next;
         self.free_len -= 1;
-        *self.get_mut(id) = conn;
         id
     }
 
-    fn fill_wide(&mut self, tuples: [Stored6; 2]) -> u32 {
-        match self.free_wide.pop() {
-            Some(at) => {
-                self.wide[at as usize] = tuples;
-                at
-            }
-            None => {
-                self.wide.push(tuples);
-                self.wide.len() as u32 - 1
+    fn write(&mut self, id: ConnId, dir: Dir, tuple: Tuple) {
+        let conn = self.get_mut(id);
+        match tuple {
+            Tuple::V4(tuple) => conn.tuples[dir as usize] = tuple,
+            Tuple::V6(Tuple6 { src, dst, sport, dport }) => {
+                conn.tuples[dir as usize] = Tuple4 { src: 0, dst: 0, sport, dport };
+                conn.six[dir as usize] = true;
+                self.wide.set(id, dir, (src, dst));
             }
         }
     }
 
     fn give_back(&mut self, id: ConnId) {
-        let conn = self.get_mut(id);
-        let wide = conn.wide;
-        *conn = Conn::FREE;
-        if wide != NIL {
-            self.free_wide.push(wide);
-        }
+        *self.get_mut(id) = Conn::FREE;
         self.get_mut(id).next = std::mem::replace(&mut self.free, id.0);
         self.free_len += 1;
     }
@@ -351,15 +342,6 @@ fn due(conn: &Conn) -> u32 {
 #[inline(always)]
 fn dir_of(reference: u32) -> Dir {
     if reference & 1 == 0 { Dir::Inbound } else { Dir::Outbound }
-}
-
-fn widen(tuple: Tuple) -> Tuple6 {
-    match tuple {
-        Tuple::V6(t) => t,
-        Tuple::V4(t) => {
-            Tuple6 { src: u128::from(t.src), dst: u128::from(t.dst), sport: t.sport, dport: t.dport }
-        }
-    }
 }
 
 #[cfg(test)]

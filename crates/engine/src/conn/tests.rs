@@ -124,25 +124,50 @@ fn a_connection_costs_at_most_256_bytes_with_index_and_ipv6_addresses() {
     assert!(table.bytes() / table.len() <= 256, "{} bytes", table.bytes() / table.len());
 }
 
+/// A connection for each number, of both families by turns.
+fn numbered(port: u16) -> NewConn {
+    if port.is_multiple_of(2) {
+        new_conn(&format!("10.0.0.1:{port}"), &format!("10.1.0.2:{port}"))
+    } else {
+        new_conn(&format!("[fd00::1]:{port}"), &format!("[fd00:1::2]:{port}"))
+    }
+}
+
 proptest! {
+    /// Against a map from numbers to (slot, time of last use): insert, remove, use, let time pass.
     #[test]
-    fn it_agrees_with_a_map(ops in proptest::collection::vec((any::<bool>(), 1u16..40), 1..300)) {
+    fn it_agrees_with_a_map(ops in proptest::collection::vec((0u8..5, 1u16..40), 1..300)) {
         let mut table = ConnTable::new(24, 7);
-        let mut map: HashMap<u16, ConnId> = HashMap::new();
-        for (add, port) in ops {
-            let new = new_conn(&format!("10.0.0.1:{port}"), &format!("10.1.0.2:{port}"));
-            if add {
-                let expect_ok = !map.contains_key(&port) && map.len() < 24;
-                let got = table.insert(&new, 90, 0, Tick(0));
-                prop_assert_eq!(got.is_ok(), expect_ok, "{:?} with {}", got, map.len());
-                if let Ok(id) = got { map.insert(port, id); }
-            } else if let Some(id) = map.remove(&port) {
-                table.remove(id);
+        let mut map: HashMap<u16, (ConnId, u64)> = HashMap::new();
+        let mut now = 0;
+        for (op, port) in ops {
+            match op {
+                0 | 1 => {
+                    let expect_ok = !map.contains_key(&port) && map.len() < 24;
+                    let got = table.insert(&numbered(port), 90, 0, Tick(now));
+                    prop_assert_eq!(got.is_ok(), expect_ok, "{:?} with {}", got, map.len());
+                    if let Ok(id) = got { map.insert(port, (id, now)); }
+                }
+                2 => if let Some((id, _)) = map.remove(&port) {
+                    table.remove(id);
+                },
+                3 => if let Some((id, seen)) = map.get_mut(&port) {
+                    table.touch(*id, Tick(now));
+                    *seen = now;
+                },
+                _ => {
+                    // Whole wheel ticks, so that nothing is due in the middle of one.
+                    now += u64::from(port) * 64 * 10;
+                    expired(&mut table, Tick(now));
+                    map.retain(|_, (_, seen)| now - *seen < 1407 * 64);
+                }
             }
             prop_assert_eq!(table.len(), map.len());
-            for (port, id) in &map {
-                let tuple = new_conn(&format!("10.0.0.1:{port}"), &format!("10.1.0.2:{port}")).outbound;
-                prop_assert_eq!(table.find(&table.probe(tuple, 6)), Some((*id, Dir::Outbound)));
+            for (&port, &(id, _)) in &map {
+                let new = numbered(port);
+                prop_assert_eq!(table.find(&table.probe(new.inbound, 6)), Some((id, Dir::Inbound)));
+                prop_assert_eq!(table.find(&table.probe(new.outbound, 6)), Some((id, Dir::Outbound)));
+                prop_assert_eq!(table.tuple(id, Dir::Outbound), new.outbound);
             }
         }
     }

@@ -32,29 +32,6 @@ pub struct Tuple6 {
     pub dport: u16,
 }
 
-/// A [`Tuple6`] without the padding that the alignment of `u128` asks for: 40 bytes instead of 48.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stored6 {
-    addrs: [u64; 4],
-    ports: [u16; 2],
-}
-
-impl From<Tuple6> for Stored6 {
-    #[inline(always)]
-    fn from(t: Tuple6) -> Self {
-        let addrs = [(t.src >> 64) as u64, t.src as u64, (t.dst >> 64) as u64, t.dst as u64];
-        Stored6 { addrs, ports: [t.sport, t.dport] }
-    }
-}
-
-impl From<Stored6> for Tuple6 {
-    #[inline(always)]
-    fn from(Stored6 { addrs: [a, b, c, d], ports: [sport, dport] }: Stored6) -> Self {
-        let join = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
-        Tuple6 { src: join(a, b), dst: join(c, d), sport, dport }
-    }
-}
-
 /// One direction of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tuple {
