@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line: `dpip [OPTIONS] OBJECT COMMAND [WORDS]`, with options anywhere.
+//!
+//! clap reads what [`OPTIONS`] and [`object::OBJECTS`] describe; the words behind a command are the object's business.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches};
+use cli::value;
+use model::{Family, Prefix};
+
+use crate::failure::Failure;
+use crate::object::{self, Command, OBJECTS, Object};
+use crate::words::Words;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Start {
+    /// A command, and where the daemon is if it says so.
+    Call(Box<Call>, Option<PathBuf>),
+    /// Nothing but a text, such as the help.
+    Print(String),
+}
+
+/// One command with everything it depends on.
+#[derive(Debug)]
+pub struct Call {
+    /// What it is about.
+    pub object: &'static Object,
+    /// What is to be done.
+    pub command: &'static Command,
+    /// What follows.
+    pub words: Vec<String>,
+    /// How.
+    pub options: Options,
+}
+
+impl Call {
+    /// The words, to be read.
+    pub fn words(&self) -> Words<'_> {
+        Words::new(&self.words)
+    }
+}
+
+/// Options that are not about where the daemon is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only this address family.
+    pub family: Option<Family>,
+    /// Counters too.
+    pub stats: bool,
+    /// More detail.
+    pub verbose: bool,
+    /// For programs.
+    pub json: bool,
+    /// Colours every other repetition.
+    pub color: bool,
+    /// Seconds between repetitions.
+    pub interval: Option<u32>,
+    /// Number of repetitions.
+    pub count: Option<u32>,
+}
+
+impl Options {
+    /// That `addr` is of the family asked for.
+    pub fn admit(&self, addr: IpAddr) -> Result<(), Failure> {
+        let (name, flag) = match self.family {
+            Some(Family::Inet) => ("IPv4", "-4"),
+            Some(Family::Inet6) => ("IPv6", "-6"),
+            None => return Ok(()),
+        };
+        match self.family == Some(Family::of(addr)) {
+            true => Ok(()),
+            false => Err(Failure::usage(format!("`{addr}` is not an {name} address, but {flag} was given"))),
+        }
+    }
+
+    /// A prefix of the family asked for.
+    pub fn prefix(&self, text: &str) -> Result<Prefix, Failure> {
+        let prefix: Prefix = text.parse()?;
+        self.admit(prefix.addr)?;
+        Ok(prefix)
+    }
+
+    fn read(matches: &ArgMatches) -> Result<Self, Failure> {
+        let text = |id: &str| matches.get_one::<String>(id).map(String::as_str);
+        let number = |id: &str| text(id).map(|text| value::number(id, text, 1..=u32::MAX)).transpose();
+        let options = Options {
+            family: family(matches.get_count("4") > 0, matches.get_count("6") > 0, text("family"))?,
+            stats: matches.get_count("stats") > 0,
+            verbose: matches.get_count("verbose") > 0,
+            json: matches.get_count("json") > 0,
+            color: matches.get_count("color") > 0,
+            interval: number("interval")?,
+            count: number("count")?,
+        };
+        match options {
+            Options { count: Some(_), interval: None, .. } => Err(Failure::usage("-c needs -i")),
+            Options { json: true, interval: Some(_), .. } => {
+                Err(Failure::usage("--json and -i exclude each other"))
+            }
+            _ => Ok(options),
+        }
+    }
+}
+
+fn family(v4: bool, v6: bool, name: Option<&str>) -> Result<Option<Family>, Failure> {
+    let words = [("inet", Family::Inet), ("inet6", Family::Inet6)];
+    let named = name.map(|name| value::word("family", name, &words)).transpose()?;
+    let mut asked = [v4.then_some(Family::Inet), v6.then_some(Family::Inet6), named].into_iter().flatten();
+    let first = asked.next();
+    match asked.any(|other| Some(other) != first) {
+        true => Err(Failure::usage("-4 and -6 exclude each other")),
+        false => Ok(first),
+    }
+}
+
+/// An option of the command line.
+#[derive(Debug)]
+pub struct Opt {
+    /// Its name in the program.
+    pub id: &'static str,
+    /// `-x`.
+    pub short: Option<char>,
+    /// `--xxx`, and what else it may be called.
+    pub long: &'static [&'static str],
+    /// The value it takes.
+    pub value: Option<&'static str>,
+    /// What it does, for people.
+    pub about: &'static str,
+}
+
+/// Every option but `-h`, in the order of the help.
+pub static OPTIONS: [Opt; 11] = [
+    Opt { id: "4", short: Some('4'), long: &[], value: None, about: "IPv4 only" },
+    Opt { id: "6", short: Some('6'), long: &[], value: None, about: "IPv6 only" },
+    Opt {
+        id: "family",
+        short: Some('f'),
+        long: &["family"],
+        value: Some("FAMILY"),
+        about: "inet or inet6 only",
+    },
+    Opt {
+        id: "stats",
+        short: Some('s'),
+        long: &["stats", "statistics"],
+        value: None,
+        about: "show counters",
+    },
+    Opt { id: "verbose", short: Some('v'), long: &["verbose"], value: None, about: "show more detail" },
+    Opt { id: "json", short: Some('j'), long: &["json"], value: None, about: "print listings as JSON" },
+    Opt {
+        id: "interval",
+        short: Some('i'),
+        long: &["interval"],
+        value: Some("SECS"),
+        about: "repeat `link show`: what the counters gained per second",
+    },
+    Opt {
+        id: "count",
+        short: Some('c'),
+        long: &["count"],
+        value: Some("N"),
+        about: "end after so many repetitions",
+    },
+    Opt {
+        id: "color",
+        short: Some('C'),
+        long: &["color"],
+        value: None,
+        about: "colour every other repetition",
+    },
+    Opt {
+        id: "ipc",
+        short: None,
+        long: &["ipc"],
+        value: Some("PATH"),
+        about: "socket of the daemon [default: $DPVS_IPC_FILE, else /run/dpvs/dpvs.sock]",
+    },
+    Opt { id: "version", short: Some('V'), long: &["version"], value: None, about: "print the version" },
+];
+
+/// Reads a whole command line, the name of the program included.
+///
+/// # Errors
+///
+/// [`Failure::Usage`] when it makes no sense.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Start, Failure> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    if argv.len() < 2 {
+        return Ok(Start::Print(command().render_help().to_string()));
+    }
+    match command().try_get_matches_from(argv) {
+        Ok(matches) => start(&matches),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Start::Print(error.to_string())),
+        Err(error) => Err(Failure::usage(one_line(&error.to_string()))),
+    }
+}
+
+/// clap says what is wrong in its first line and how it should be in the others.
+fn one_line(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
+fn start(matches: &ArgMatches) -> Result<Start, Failure> {
+    if matches.get_count("version") > 0 {
+        return Ok(Start::Print(format!("dpip {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let Some((name, inner)) = matches.subcommand() else {
+        return Err(Failure::usage(format!("an object is missing: one of {}", names(objects()))));
+    };
+    let object = Object::find(name).ok_or_else(|| unknown_object(name))?;
+    let (command, leaf) = match inner.subcommand() {
+        Some((word, leaf)) => (find_command(object, word)?, leaf),
+        // Where only one thing can be done, its word may be left out.
+        None if object.commands.len() == 1 => (&object.commands[0], inner),
+        None => {
+            let known = names(object.commands.iter().map(|command| command.verb.words().0));
+            return Err(Failure::usage(format!("{name} needs a command: one of {known}")));
+        }
+    };
+    let words = leaf.try_get_many::<String>("words").ok().flatten().into_iter().flatten().cloned().collect();
+    let options = Options::read(leaf)?;
+    if options.interval.is_some() && !(object.name == "link" && command.verb == object::Verb::Show) {
+        return Err(Failure::usage("-i is for `link show` only"));
+    }
+    let ipc = leaf.get_one::<String>("ipc").map(PathBuf::from);
+    Ok(Start::Call(Box::new(Call { object, command, words, options }), ipc))
+}
+
+fn find_command(object: &'static Object, word: &str) -> Result<&'static Command, Failure> {
+    object.commands.iter().find(|command| command.verb.words().0 == word).ok_or_else(|| {
+        let known = names(object.commands.iter().map(|command| command.verb.words().0));
+        Failure::usage(format!("{} has no command `{word}`: one of {known} expected", object.name))
+    })
+}
+
+/// Objects that DPVS has and this director does not, or not yet.
+const UNSUPPORTED: [&str; 10] =
+    ["tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp"];
+
+fn unknown_object(name: &str) -> Failure {
+    if UNSUPPORTED.contains(&name) {
+        return Failure::usage(format!("object `{name}` is not supported"));
+    }
+    Failure::usage(format!("unknown object `{name}`: one of {} expected", names(objects())))
+}
+
+fn objects() -> impl Iterator<Item = &'static str> {
+    OBJECTS.iter().map(|object| object.name)
+}
+
+fn names<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// The command line as clap sees it.
+pub fn command() -> clap::Command {
+    clap::Command::new("dpip")
+        .about("Shows and changes addresses, routes, neighbours, links and VLANs of the director")
+        .override_usage("dpip [OPTIONS] OBJECT { COMMAND | help } [ARGUMENTS]")
+        .disable_version_flag(true)
+        .allow_external_subcommands(true)
+        .subcommand_help_heading("Objects")
+        .subcommand_value_name("OBJECT")
+        .args(OPTIONS.iter().map(option))
+        .subcommands(OBJECTS.iter().map(|object| object_command(object)))
+}
+
+fn option(opt: &Opt) -> Arg {
+    let mut arg = Arg::new(opt.id).global(true).help(opt.about);
+    if let Some(short) = opt.short {
+        arg = arg.short(short);
+    }
+    if let Some((long, others)) = opt.long.split_first() {
+        arg = arg.long(*long).visible_aliases(others.iter().copied());
+    }
+    match opt.value {
+        Some(value) => arg.value_name(value).overrides_with(opt.id),
+        None => arg.action(ArgAction::Count),
+    }
+}
+
+fn object_command(object: &'static Object) -> clap::Command {
+    let usage: Vec<String> = object.commands.iter().flat_map(|command| synopses(object, command)).collect();
+    let mut terms = String::new();
+    for (term, meaning) in object.terms {
+        terms += &format!("  {term:<22} {meaning}\n");
+    }
+    let command = clap::Command::new(object.name)
+        .about(object.about)
+        .override_usage(usage.join("\n       "))
+        .after_help(terms)
+        .allow_external_subcommands(true)
+        .subcommand_help_heading("Commands")
+        .subcommands(object.commands.iter().map(|command| verb_command(object, command)));
+    // Options are the same everywhere: the general help lists them.
+    command.mut_args(|arg| arg.hide(true))
+}
+
+fn verb_command(object: &'static Object, command: &'static Command) -> clap::Command {
+    let (word, alias) = command.verb.words();
+    clap::Command::new(word)
+        .visible_aliases(alias)
+        .about(command.about)
+        .override_usage(synopses(object, command).join("\n       "))
+        .arg(Arg::new("words").num_args(0..).value_name("ARGUMENTS").hide(true))
+}
+
+/// One line for each form of a command.
+pub fn synopses(object: &Object, command: &Command) -> Vec<String> {
+    let line = |form: &&str| format!("dpip {} {} {form}", object.name, command.verb.words().0);
+    command.forms.iter().map(line).map(|line| line.trim_end().to_owned()).collect()
+}

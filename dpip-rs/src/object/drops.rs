@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `dpip drops`: where every packet went.
+
+use cli::columns::{Align, Table};
+use cli::json;
+use model::stats::Traffic;
+use sockopt::{Get, Reply};
+
+use super::{Command, Job, Object, Verb};
+use crate::args::Call;
+use crate::failure::Failure;
+
+/// `dpip drops`.
+pub static OBJECT: Object = Object {
+    name: "drops",
+    about: "where every packet went",
+    commands: &[Command {
+        verb: Verb::Show,
+        forms: &[""],
+        about: "list what became of all packets, and the reasons of drops; -v explains them",
+        parse: show,
+    }],
+    terms: &[],
+    text,
+    json,
+};
+
+fn show(call: &Call) -> Result<Job, Failure> {
+    call.words().end()?;
+    Ok(Job::get(Get::Traffic))
+}
+
+fn text(call: &Call, replies: &[Reply]) -> Result<String, Failure> {
+    let [Reply::Traffic(traffic)] = replies else { return Err(Failure::unexpected()) };
+    Ok(balance(traffic, call.options.verbose))
+}
+
+fn json(_: &Call, replies: &[Reply]) -> Result<String, Failure> {
+    let [Reply::Traffic(traffic)] = replies else { return Err(Failure::unexpected()) };
+    Ok(json::document("traffic", traffic))
+}
+
+/// The balance of all packets: what came in, what became of it. Explained when `verbose`.
+pub fn balance(traffic: &Traffic, verbose: bool) -> String {
+    let mut table = Table::new(&[("packets", Align::Left), ("", Align::Right), ("", Align::Left)]);
+    let mut row = |name: &str, count: i128, meaning: &str| {
+        table.row([name, &count.to_string(), if verbose { meaning } else { "" }]);
+    };
+    let Traffic { rx, generated, tx, drops, consumed, kernel, held, in_ring } = traffic;
+    let dropped: i128 = drops.iter().map(|(_, count)| i128::from(*count)).sum();
+    let known = [tx, consumed, kernel, held, in_ring].map(|&count| i128::from(count));
+    let missing = i128::from(*rx) + i128::from(*generated) - known.iter().sum::<i128>() - dropped;
+
+    row("received", (*rx).into(), "taken from devices");
+    row("generated", (*generated).into(), "made by the director itself: ARP, neighbour discovery, ICMP");
+    row("  transmitted", (*tx).into(), "given to devices");
+    row("  consumed", (*consumed).into(), "served their purpose inside the director");
+    row("  kernel", (*kernel).into(), "handed to the host's own stack");
+    row("  held", (*held).into(), "waiting for a neighbour right now");
+    row("  in ring", (*in_ring).into(), "on the way between two workers right now");
+    row("  dropped", dropped, "the reasons follow");
+    for (reason, count) in drops {
+        row(&format!("    {reason}"), (*count).into(), meaning(reason));
+    }
+    row("  unaccounted", missing, "counted while packets moved; stays near 0");
+    table.to_string()
+}
+
+/// What a drop reason means, for people.
+fn meaning(reason: &str) -> &'static str {
+    MEANINGS.iter().find(|(name, _)| *name == reason).map_or("", |(_, meaning)| meaning)
+}
+
+/// Every drop reason of the engine, in its order.
+const MEANINGS: [(&str, &str); 35] = [
+    ("truncated", "shorter than its own headers"),
+    ("other_host", "Ethernet destination of another station"),
+    ("unknown_vlan", "VLAN tag without a link: see `dpip vlan add`"),
+    ("ether_type", "an Ethernet type nobody handles"),
+    ("link_down", "the link is down: see `dpip link set IF link up`"),
+    ("ip_header", "IP header contradicts itself"),
+    ("ip_checksum", "IPv4 header checksum is wrong"),
+    ("martian", "an address that may not be on the wire"),
+    ("fragment", "a fragment towards a service"),
+    ("extension_header", "IPv6 extension headers malformed or unsupported"),
+    ("l4_header", "TCP, UDP, SCTP or ICMP header malformed"),
+    ("l4_checksum", "TCP, UDP, SCTP or ICMP checksum is wrong"),
+    ("arp", "ARP packet malformed or not for the director"),
+    ("neighbour_discovery", "neighbour discovery packet malformed or not for the director"),
+    ("icmp", "an ICMP message for the director that nobody handles"),
+    ("icmp_unrelated", "an ICMP error that belongs to no connection"),
+    ("ttl", "TTL or hop limit used up"),
+    ("too_big", "longer than the MTU and not to be fragmented"),
+    ("no_route", "no route to the destination: see `dpip route show`"),
+    ("not_forwarding", "not for the director, which does not forward"),
+    ("no_service", "for an address of the director, but no service there"),
+    ("not_syn", "TCP segment of no connection, and not the first of one"),
+    ("no_dest", "the service has no usable real server"),
+    ("no_laddr", "the service has no local address of the server's family"),
+    ("lport_exhausted", "every local port towards the server is in use: add local addresses"),
+    ("conn_table_full", "the connection table is full"),
+    ("conn_clash", "a connection with the same addresses and ports exists"),
+    ("neigh_table_full", "the neighbour table is full"),
+    ("neigh_queue_full", "too many packets wait for one neighbour"),
+    ("neigh_unreachable", "the neighbour did not answer"),
+    ("no_headroom", "no room in front of the packet for another header"),
+    ("redirect_ring", "the worker that owns the connection does not keep up"),
+    ("redirect_loop", "two workers disagree on who owns the connection"),
+    ("no_buffer", "no packet buffer for a packet of the director"),
+    ("tx_queue_full", "the device did not take it"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{questions, text, usage};
+
+    fn traffic() -> Traffic {
+        Traffic { rx: 12, tx: 5, drops: vec![("no_route".into(), 7)], ..Traffic::default() }
+    }
+
+    #[test]
+    fn reasons_are_explained_on_request() {
+        let replies = [Reply::Traffic(traffic())];
+        let brief = text("dpip drops", &replies);
+        assert!(brief.ends_with("  dropped       7\n    no_route    7\n  unaccounted   0\n"), "{brief}");
+        let verbose = text("dpip -v drops show", &replies);
+        assert!(
+            verbose.contains("    no_route    7  no route to the destination: see `dpip route show`\n"),
+            "{verbose}"
+        );
+    }
+
+    #[test]
+    fn packets_counted_while_others_moved_may_be_negative() {
+        let ahead = Traffic { tx: 6, ..traffic() };
+        let shown = text("dpip drops", &[Reply::Traffic(ahead)]);
+        assert!(shown.ends_with("  unaccounted  -1\n"), "{shown}");
+    }
+
+    #[test]
+    fn the_word_show_may_be_left_out() {
+        assert_eq!(questions("dpip drops").unwrap(), [Get::Traffic]);
+        assert_eq!(questions("dpip drops list").unwrap(), [Get::Traffic]);
+        assert_eq!(usage("dpip drops show dpdk0"), "unexpected `dpdk0`");
+    }
+
+    #[test]
+    fn the_keys_of_the_json_listing_are_fixed() {
+        let expected = r#"{
+  "version": 1,
+  "traffic": {
+    "rx": 12,
+    "generated": 0,
+    "tx": 5,
+    "drops": {
+      "no_route": 7
+    },
+    "consumed": 0,
+    "kernel": 0,
+    "held": 0,
+    "in_ring": 0
+  }
+}
+"#;
+        assert_eq!(text("dpip drops --json", &[Reply::Traffic(traffic())]), expected);
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The objects of `dpip OBJECT COMMAND`: one file each, with the same three functions.
+
+pub mod addr;
+pub mod drops;
+pub mod link;
+pub mod neigh;
+pub mod route;
+pub mod vlan;
+
+use sockopt::{Get, Reply, Request, Set};
+
+use crate::args::Call;
+use crate::failure::Failure;
+
+/// Every object, in the order of the help.
+pub static OBJECTS: [&Object; 6] =
+    [&link::OBJECT, &addr::OBJECT, &route::OBJECT, &neigh::OBJECT, &vlan::OBJECT, &drops::OBJECT];
+
+/// One object: what there is to say and to do about it.
+#[derive(Debug)]
+pub struct Object {
+    /// Its word.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// What can be done with it.
+    pub commands: &'static [Command],
+    /// What the capitals in the synopses stand for.
+    pub terms: &'static [(&'static str, &'static str)],
+    /// The replies to a show, as people read them.
+    pub text: fn(&Call, &[Reply]) -> Result<String, Failure>,
+    /// The replies to a show, as programs read them.
+    pub json: fn(&Call, &[Reply]) -> Result<String, Failure>,
+}
+
+impl Object {
+    /// The object of that word.
+    pub fn find(name: &str) -> Option<&'static Object> {
+        OBJECTS.into_iter().find(|object| object.name == name)
+    }
+}
+
+/// One command of an object.
+#[derive(Debug)]
+pub struct Command {
+    /// What it does.
+    pub verb: Verb,
+    /// What may follow the word of the command, one line for each form.
+    pub forms: &'static [&'static str],
+    /// What it does, for people.
+    pub about: &'static str,
+    /// The words of a call to what the daemon is asked.
+    pub parse: fn(&Call) -> Result<Job, Failure>,
+}
+
+/// What is done with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// A new one.
+    Add,
+    /// One less.
+    Del,
+    /// Other values for one that is there.
+    Set,
+    /// Other values for one that is there, or a new one.
+    Replace,
+    /// All of them away.
+    Flush,
+    /// A listing.
+    Show,
+    /// A listing of counters.
+    Stats,
+}
+
+impl Verb {
+    /// The word, and what else it may be called.
+    pub fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Verb::Add => ("add", None),
+            Verb::Del => ("del", None),
+            Verb::Set => ("set", Some("change")),
+            Verb::Replace => ("replace", None),
+            Verb::Flush => ("flush", None),
+            Verb::Show => ("show", Some("list")),
+            Verb::Stats => ("stats", None),
+        }
+    }
+}
+
+/// What a call asks of the daemon.
+pub enum Job {
+    /// A change, and what to print once it is made.
+    Change(Request, String),
+    /// A change that depends on what is there.
+    Look(Get, Decide),
+    /// A listing, made of the replies to these.
+    Show(Vec<Get>),
+}
+
+/// Makes the change out of the reply to the question before it.
+pub type Decide = Box<dyn Fn(&Reply) -> Result<Set, Failure>>;
+
+impl Job {
+    /// One change that prints nothing.
+    pub fn set(set: Set) -> Self {
+        Job::Change(Request::Set(set), String::new())
+    }
+
+    /// A listing of one reply.
+    pub fn get(get: Get) -> Self {
+        Job::Show(vec![get])
+    }
+}

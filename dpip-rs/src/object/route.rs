@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `dpip route`: where packets go.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use cli::{json, value};
+use model::net::{RouteKey, RouteScope, RouteSpec};
+use model::{Family, Prefix};
+use sockopt::{Get, Reply, Request, Set};
+
+use super::{Command, Job, Object, Verb};
+use crate::args::{Call, Options};
+use crate::failure::Failure;
+use crate::words::{self, Words};
+
+/// `dpip route`.
+pub static OBJECT: Object = Object {
+    name: "route",
+    about: "where packets go",
+    commands: &[
+        Command { verb: Verb::Add, forms: &[ROUTE], about: "add a route; -v prints it", parse: add },
+        Command {
+            verb: Verb::Replace,
+            forms: &[ROUTE],
+            about: "change the route to a prefix, or add it if it is not there",
+            parse: replace,
+        },
+        Command { verb: Verb::Set, forms: &[ROUTE], about: "the same as replace", parse: replace },
+        Command {
+            verb: Verb::Del,
+            forms: &["PREFIX [via IP] [dev IF] [scope SCOPE]"],
+            about: "delete a route; all that is named must agree",
+            parse: del,
+        },
+        Command {
+            verb: Verb::Flush,
+            forms: &["dev IF"],
+            about: "delete all routes of a link and family",
+            parse: flush,
+        },
+        Command {
+            verb: Verb::Show,
+            forms: &["[dev IF]"],
+            about: "list routes; with -6, those of IPv6",
+            parse: show,
+        },
+    ],
+    terms: &[
+        ("PREFIX", "IP[/PLEN] or default; without a length, a host"),
+        ("SCOPE", "host (this director), kni_host (the host's own stack), link or global"),
+        ("local", "the same as scope host"),
+        ("mtu N", "bytes; 0 (default) for that of the link"),
+        ("metric N", "the lowest wins among routes to one prefix"),
+        ("src IP", "source address of packets the director makes"),
+    ],
+    text,
+    json,
+};
+
+const ROUTE: &str = "PREFIX [via IP] dev IF [src IP] [mtu N] [scope SCOPE] [metric N] [local]";
+
+fn add(call: &Call) -> Result<Job, Failure> {
+    change(call, Set::AddRoute)
+}
+
+fn replace(call: &Call) -> Result<Job, Failure> {
+    change(call, Set::ReplaceRoute)
+}
+
+fn change(call: &Call, set: fn(RouteSpec) -> Set) -> Result<Job, Failure> {
+    let route = Written::read(call.words())?.spec(&call.options)?;
+    Ok(Job::Change(Request::Set(set(route.clone())), echo(call, &route)))
+}
+
+fn del(call: &Call) -> Result<Job, Failure> {
+    let route = Written::read(call.words())?;
+    let dst = route.dst(&call.options)?;
+    let Written { dev, via, scope, .. } = route;
+    Ok(Job::set(Set::DelRoute(RouteKey { dst, dev: dev.map(str::to_owned), via: real(via), scope })))
+}
+
+fn flush(call: &Call) -> Result<Job, Failure> {
+    let dev = words::device(words::only_device(call.words())?)?;
+    Ok(Job::set(Set::FlushRoute { dev, family: family(call) }))
+}
+
+fn show(call: &Call) -> Result<Job, Failure> {
+    let dev = words::only_device(call.words())?.map(str::to_owned);
+    Ok(Job::get(Get::Routes { dev, family: family(call) }))
+}
+
+/// Listings and flushes are about IPv4 unless told otherwise.
+fn family(call: &Call) -> Option<Family> {
+    Some(call.options.family.unwrap_or(Family::Inet))
+}
+
+fn echo(call: &Call, route: &RouteSpec) -> String {
+    let mut text = String::new();
+    if call.options.verbose {
+        write_route(&mut text, route);
+    }
+    text
+}
+
+/// A route as written.
+#[derive(Default)]
+struct Written<'a> {
+    dst: Option<&'a str>,
+    via: Option<IpAddr>,
+    dev: Option<&'a str>,
+    src: Option<IpAddr>,
+    mtu: u16,
+    scope: Option<RouteScope>,
+    metric: u32,
+    /// The first keyword that only IPv6 routes may have. It changes nothing there.
+    ignored: Option<&'a str>,
+}
+
+impl<'a> Written<'a> {
+    fn read(mut words: Words<'a>) -> Result<Self, Failure> {
+        let mut route = Written::default();
+        while let Some(word) = words.next() {
+            match word {
+                "via" => route.via = Some(value::ip(word, words.value(word)?)?),
+                "dev" => route.dev = Some(words.value(word)?),
+                "src" => route.src = Some(value::ip(word, words.value(word)?)?),
+                "mtu" => route.mtu = value::number(word, words.value(word)?, 0..=u16::MAX)?,
+                "metric" => route.metric = value::number(word, words.value(word)?, 0..=u32::MAX)?,
+                "scope" => route.scope = Some(scope(words.value(word)?)?),
+                "local" => route.scope = Some(RouteScope::Host),
+                "tos" | "proto" => {
+                    words.value(word)?;
+                    route.ignored = Some(word);
+                }
+                "onlink" => route.ignored = Some(word),
+                _ if route.dst.is_none() => route.dst = Some(word),
+                _ => return Err(words::unknown(word)),
+            }
+        }
+        Ok(route)
+    }
+
+    /// What it matches. The family of `default` is that of the options, else that of the gateway, else IPv4.
+    fn dst(&self, options: &Options) -> Result<Prefix, Failure> {
+        let dst = match self.dst.ok_or_else(|| words::missing("the prefix: `IP[/PLEN]` or `default`"))? {
+            "default" => {
+                let family = options.family.or(self.via.map(Family::of)).unwrap_or(Family::Inet);
+                Prefix { addr: family.unspecified(), len: 0 }
+            }
+            text => options.prefix(text)?,
+        };
+        let family = Family::of(dst.addr);
+        for (keyword, ip) in [("via", self.via), ("src", self.src)] {
+            if let Some(ip) = ip.filter(|&ip| Family::of(ip) != family) {
+                return Err(Failure::usage(format!("{keyword} `{ip}` is not of the family of `{dst}`")));
+            }
+        }
+        match self.ignored.filter(|_| family == Family::Inet) {
+            Some(word) => Err(Failure::usage(format!("`{word}` is for IPv6 routes only"))),
+            None => Ok(dst),
+        }
+    }
+
+    fn spec(&self, options: &Options) -> Result<RouteSpec, Failure> {
+        let &Written { via, src, mtu, scope, metric, .. } = self;
+        let dst = self.dst(options)?;
+        let dev = words::device(self.dev)?;
+        Ok(RouteSpec { dst, via: real(via), dev, src: real(src), mtu, scope, metric })
+    }
+}
+
+/// Listings write no address as the unspecified one; it means the same on the way in.
+fn real(ip: Option<IpAddr>) -> Option<IpAddr> {
+    ip.filter(|ip| !ip.is_unspecified())
+}
+
+fn scope(text: &str) -> Result<RouteScope, Failure> {
+    let words = [
+        ("host", RouteScope::Host),
+        ("kni_host", RouteScope::KniHost),
+        ("link", RouteScope::Link),
+        ("global", RouteScope::Global),
+    ];
+    Ok(value::word("scope", text, &words)?)
+}
+
+fn text(_: &Call, replies: &[Reply]) -> Result<String, Failure> {
+    let [Reply::Routes(routes)] = replies else { return Err(Failure::unexpected()) };
+    let mut text = String::new();
+    for route in routes {
+        write_route(&mut text, route);
+    }
+    Ok(text)
+}
+
+fn write_route(out: &mut String, route: &RouteSpec) {
+    let led = if route.via.is_some() { RouteScope::Global } else { RouteScope::Link };
+    let scope = route.scope.unwrap_or(led);
+    // Writing to a String cannot fail.
+    let _ = match Family::of(route.dst.addr) {
+        Family::Inet => write_v4(out, route, scope),
+        Family::Inet6 => write_v6(out, route, scope),
+    };
+}
+
+/// IPv4 rows name everything and end in a blank; `tos` and `proto` are constant.
+fn write_v4(out: &mut String, route: &RouteSpec, scope: RouteScope) -> std::fmt::Result {
+    let RouteSpec { dst, via, dev, src, mtu, metric, .. } = route;
+    let none = Family::Inet.unspecified();
+    let (via, src) = (via.unwrap_or(none), src.unwrap_or(none));
+    writeln!(
+        out,
+        "inet {dst} via {via} src {src} dev {dev} mtu {mtu} tos 0 scope {scope} metric {metric} proto auto "
+    )
+}
+
+/// IPv6 rows name what is set.
+fn write_v6(out: &mut String, route: &RouteSpec, scope: RouteScope) -> std::fmt::Result {
+    match route.dst.len {
+        0 => out.write_str("inet6 default")?,
+        _ => write!(out, "inet6 {}", route.dst)?,
+    }
+    if let Some(via) = route.via {
+        write!(out, " via {via}")?;
+    }
+    if let Some(src) = route.src {
+        write!(out, " src {src}")?;
+    }
+    write!(out, " dev {}", route.dev)?;
+    if route.mtu != 0 {
+        write!(out, " mtu {}", route.mtu)?;
+    }
+    writeln!(out, " scope {scope}")
+}
+
+fn json(_: &Call, replies: &[Reply]) -> Result<String, Failure> {
+    let [Reply::Routes(routes)] = replies else { return Err(Failure::unexpected()) };
+    Ok(json::document("routes", routes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{call, questions, recorded, request, text, usage};
+
+    const RECORDING: &str = include_str!("../../tests/golden/05-route.txt");
+
+    fn route(dst: &str, dev: &str, scope: RouteScope) -> RouteSpec {
+        RouteSpec {
+            dst: dst.parse().unwrap(),
+            via: None,
+            dev: dev.into(),
+            src: None,
+            mtu: 1500,
+            scope: Some(scope),
+            metric: 0,
+        }
+    }
+
+    fn via(gateway: &str, route: RouteSpec) -> RouteSpec {
+        RouteSpec { via: Some(gateway.parse().unwrap()), ..route }
+    }
+
+    fn from(src: &str, route: RouteSpec) -> RouteSpec {
+        RouteSpec { src: Some(src.parse().unwrap()), ..route }
+    }
+
+    #[test]
+    fn ipv4_listings_are_those_recorded() {
+        use RouteScope::{Global, Host, KniHost, Link};
+        let replies = [Reply::Routes(vec![
+            route("10.0.2.1", "dpdk1", Host),
+            route("10.0.1.1", "dpdk0", Host),
+            route("172.18.3.7", "dpdk1", KniHost),
+            route("10.0.1.100", "dpdk0", Host),
+            route("10.0.1.101", "dpdk0", Host),
+            route("10.0.1.103", "dpdk0", Host),
+            route("10.0.1.104", "dpdk0", Host),
+            route("10.0.1.105", "dpdk0", Host),
+            route("172.18.4.7", "dpdk1", Link),
+            from("10.0.2.1", route("10.0.2.0/24", "dpdk1", Link)),
+            route("172.18.1.0/24", "dpdk1", Link),
+            via("10.0.2.253", route("172.16.0.0/16", "dpdk1", Global)),
+            RouteSpec {
+                mtu: 1400,
+                metric: 5,
+                ..from("10.0.2.1", via("10.0.2.253", route("172.17.0.0/16", "dpdk1", Global)))
+            },
+            route("172.18.0.0/16", "dpdk1", Link),
+            via("10.0.2.254", route("0.0.0.0/0", "dpdk1", Global)),
+        ])];
+        let line = "dpip route show";
+        assert_eq!(text(line, &replies), recorded(RECORDING, line, 2).stdout);
+    }
+
+    #[test]
+    fn ipv6_listings_are_those_recorded() {
+        use RouteScope::{Global, Host, Link};
+        let replies = [Reply::Routes(vec![
+            route("fd00:2::1", "dpdk1", Host),
+            route("fd00:1::1", "dpdk0", Host),
+            route("fe80::ff:fe00:101", "dpdk0", Host),
+            route("fd00:1::100", "dpdk0", Host),
+            from("fd00:2::1", route("fd00:2::/64", "dpdk1", Link)),
+            from("fd00:1::1", route("fd00:1::/64", "dpdk0", Link)),
+            from("fe80::ff:fe00:101", route("fe80::/64", "dpdk0", Link)),
+            route("2001:db8:2::/48", "dpdk1", Link),
+            via("fd00:2::fe", route("2001:db8:1::/48", "dpdk1", Global)),
+            via("fd00:2::fe", route("::/0", "dpdk1", Global)),
+        ])];
+        let line = "dpip -6 route show";
+        assert_eq!(text(line, &replies), recorded(RECORDING, line, 1).stdout);
+    }
+
+    #[test]
+    fn every_word_of_a_route_reaches_the_request() {
+        let line = "dpip route add 172.17.0.0/16 via 10.0.2.253 dev dpdk1 mtu 1400 src 10.0.2.1 metric 5";
+        let spec = RouteSpec {
+            dst: "172.17.0.0/16".parse().unwrap(),
+            via: Some("10.0.2.253".parse().unwrap()),
+            dev: "dpdk1".into(),
+            src: Some("10.0.2.1".parse().unwrap()),
+            mtu: 1400,
+            scope: None,
+            metric: 5,
+        };
+        assert_eq!(request(line).unwrap(), Request::Set(Set::AddRoute(spec.clone())));
+        for word in ["set", "change", "replace"] {
+            let line = line.replace(" add ", &format!(" {word} "));
+            assert_eq!(request(&line).unwrap(), Request::Set(Set::ReplaceRoute(spec.clone())));
+        }
+    }
+
+    #[test]
+    fn default_is_of_the_family_asked_for_or_of_the_gateway() {
+        for (line, dst) in [
+            ("dpip route add default via 10.0.2.254 dev dpdk1", "0.0.0.0/0"),
+            ("dpip route add default via fd00:2::fe dev dpdk1", "::/0"),
+            ("dpip -6 route add default dev dpdk1", "::/0"),
+            ("dpip route add default dev dpdk1", "0.0.0.0/0"),
+        ] {
+            let Request::Set(Set::AddRoute(route)) = request(line).unwrap() else { panic!("{line}") };
+            assert_eq!(route.dst.to_string(), dst, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_deleted_by_what_is_named() {
+        let key = RouteKey {
+            dst: "172.16.0.0/16".parse().unwrap(),
+            dev: None,
+            via: Some("10.0.2.253".parse().unwrap()),
+            scope: None,
+        };
+        assert_eq!(
+            request("dpip route del 172.16.0.0/16 via 10.0.2.253").unwrap(),
+            Request::Set(Set::DelRoute(key))
+        );
+    }
+
+    #[test]
+    fn listings_and_flushes_are_about_ipv4_unless_told_otherwise() {
+        let dev = || Some("dpdk1".to_owned());
+        assert_eq!(
+            questions("dpip route show dev dpdk1").unwrap(),
+            [Get::Routes { dev: dev(), family: Some(Family::Inet) }]
+        );
+        assert_eq!(
+            request("dpip -6 route flush dev dpdk1").unwrap(),
+            Request::Set(Set::FlushRoute { dev: "dpdk1".into(), family: Some(Family::Inet6) })
+        );
+    }
+
+    #[test]
+    fn verbose_changes_print_the_route_as_read() {
+        let call = call("dpip -v route add 172.18.3.7/32 dev dpdk1 scope kni_host").unwrap();
+        let Job::Change(_, note) = add(&call).unwrap() else { panic!("a change") };
+        assert_eq!(
+            note,
+            "inet 172.18.3.7/32 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 0 tos 0 scope kni_host metric 0 proto auto \n"
+        );
+    }
+
+    #[test]
+    fn bad_lines_say_what_is_wrong() {
+        for (line, reason) in [
+            ("dpip route add", "the prefix: `IP[/PLEN]` or `default` is missing"),
+            ("dpip route add default via 10.0.2.254", "the device: `dev IF` is missing"),
+            ("dpip route flush", "the device: `dev IF` is missing"),
+            ("dpip route add bogus dev dpdk1", "`bogus` is not an IP address"),
+            (
+                "dpip route add 172.20.0.0/40 dev dpdk1",
+                "`172.20.0.0/40` has no valid prefix length: 0 to 32 expected after the slash",
+            ),
+            (
+                "dpip route add 10.0.0.0/8 via fd00::1 dev dpdk1",
+                "via `fd00::1` is not of the family of `10.0.0.0/8`",
+            ),
+            ("dpip route add 10.0.0.0/8 via router dev dpdk1", "via `router` is not an IPv4 or IPv6 address"),
+            (
+                "dpip route add 10.0.0.0/8 dev dpdk1 scope near",
+                "scope `near` is unknown: one of host, kni_host, link, global expected",
+            ),
+            ("dpip route add 10.0.0.0/8 dev dpdk1 mtu 70000", "mtu `70000` is not a number from 0 to 65535"),
+            ("dpip route add 10.0.0.0/8 dev dpdk1 tos 16", "`tos` is for IPv6 routes only"),
+            ("dpip route add 10.0.0.0/8 dev dpdk1 twice", "unexpected `twice`"),
+            ("dpip -6 route add 10.0.0.0/8 dev dpdk1", "`10.0.0.0` is not an IPv6 address, but -6 was given"),
+        ] {
+            assert_eq!(usage(line), reason, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_accepted_for_ipv6() {
+        assert!(request("dpip -6 route add 2001:db8::/48 dev dpdk1 tos 1 proto 4 onlink").is_ok());
+    }
+
+    #[test]
+    fn the_keys_of_the_json_listing_are_fixed() {
+        let replies =
+            [Reply::Routes(vec![via("10.0.2.254", route("0.0.0.0/0", "dpdk1", RouteScope::Global))])];
+        let expected = r#"{
+  "version": 1,
+  "routes": [
+    {
+      "dst": "0.0.0.0/0",
+      "via": "10.0.2.254",
+      "dev": "dpdk1",
+      "src": null,
+      "mtu": 1500,
+      "scope": "global",
+      "metric": 0
+    }
+  ]
+}
+"#;
+        assert_eq!(text("dpip --json route show", &replies), expected);
+    }
+}

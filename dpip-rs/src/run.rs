@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Does what a call asks: questions and changes to the daemon, its answers to the output.
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cli::{Ask, exit};
+use sockopt::{Get, Reply, Request};
+
+use crate::args::Call;
+use crate::failure::Failure;
+use crate::object::{Job, link};
+
+/// Does all of `call`.
+///
+/// # Errors
+///
+/// [`Failure`] when the command line makes no sense, the daemon refuses or does not answer, or `out` takes nothing.
+pub fn run(daemon: &mut impl Ask, call: &Call, out: &mut impl Write) -> Result<(), Failure> {
+    match (call.command.parse)(call)? {
+        Job::Change(request, note) => {
+            change(daemon, &request)?;
+            print(out, &note)
+        }
+        Job::Look(get, decide) => {
+            let set = decide(&ask(daemon, &Request::Get(get))?)?;
+            change(daemon, &Request::Set(set))
+        }
+        Job::Show(gets) => {
+            let replies = ask_all(daemon, &gets)?;
+            let show = if call.options.json { call.object.json } else { call.object.text };
+            print(out, &show(call, &replies)?)?;
+            match call.options.interval {
+                Some(seconds) => repeat(daemon, call, &gets, replies, seconds, out),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Prints what changed, every `seconds`, as often as asked for.
+fn repeat(
+    daemon: &mut impl Ask,
+    call: &Call,
+    gets: &[Get],
+    mut before: Vec<Reply>,
+    seconds: u32,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let mut asked = Instant::now();
+    for nth in 0.. {
+        if call.options.count.is_some_and(|count| nth >= count) {
+            break;
+        }
+        thread::sleep(Duration::from_secs(seconds.into()));
+        let after = ask_all(daemon, gets)?;
+        let elapsed = asked.elapsed().as_secs_f64();
+        asked = Instant::now();
+        let text = link::interval(call, &before, &after, elapsed)?;
+        match call.options.color && nth % 2 == 1 {
+            true => print(out, &format!("{BLUE}{text}{PLAIN}"))?,
+            false => print(out, &text)?,
+        }
+        before = after;
+    }
+    Ok(())
+}
+
+const BLUE: &str = "\x1b[34m";
+const PLAIN: &str = "\x1b[0m";
+
+fn change(daemon: &mut impl Ask, request: &Request) -> Result<(), Failure> {
+    match ask(daemon, request)? {
+        Reply::Done => Ok(()),
+        _ => Err(Failure::unexpected()),
+    }
+}
+
+fn ask_all(daemon: &mut impl Ask, gets: &[Get]) -> Result<Vec<Reply>, Failure> {
+    gets.iter().map(|get| ask(daemon, &Request::Get(get.clone()))).collect()
+}
+
+/// A reply that is no refusal.
+fn ask(daemon: &mut impl Ask, request: &Request) -> Result<Reply, Failure> {
+    match daemon.ask(request)? {
+        Reply::Refused(status) => Err(status.into()),
+        reply => Ok(reply),
+    }
+}
+
+fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+    exit::print(out, text).map_err(Failure::Output)
+}
