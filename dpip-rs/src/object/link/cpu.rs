@@ -58,8 +58,7 @@ fn head(cpu: &CpuInfo) -> String {
 }
 
 fn totals(counters: CpuCounters) -> String {
-    let titles = ["", "", "", "", "", "", "", "", "", "", ""];
-    groups(20, titles, |count| count(counters).to_string())
+    groups(20, [""; 11], |count| count(counters).to_string())
 }
 
 fn gains(old: CpuCounters, new: CpuCounters, seconds: f64) -> String {
@@ -67,9 +66,12 @@ fn gains(old: CpuCounters, new: CpuCounters, seconds: f64) -> String {
     groups(16, units, |count| per_second(count(old), count(new), seconds))
 }
 
+/// One counter.
+type Count = fn(CpuCounters) -> u64;
+
 /// The eleven counters in their three groups; `units` follow the titles.
-fn groups(width: usize, units: [&str; 11], value: impl Fn(fn(CpuCounters) -> u64) -> String) -> String {
-    let counters: [(&str, fn(CpuCounters) -> u64); 11] = [
+fn groups(width: usize, units: [&str; 11], value: impl Fn(Count) -> String) -> String {
+    let counters: [(&str, Count); 11] = [
         ("lcore_loop", |c| c.lcore_loop),
         ("pktburst", |c| c.pktburst),
         ("zpktburst", |c| c.zpktburst),

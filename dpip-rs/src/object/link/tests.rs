@@ -233,7 +233,7 @@ fn stats_add_where_every_packet_went() {
 fn counters_are_asked_for_when_they_are_shown() {
     let dev = || Some("dpdk0".to_owned());
     let links = Get::Links { dev: dev() };
-    assert_eq!(questions("dpip link show dpdk0").unwrap(), [links.clone()]);
+    assert_eq!(questions("dpip link show dpdk0").unwrap(), std::slice::from_ref(&links));
     for line in ["dpip -s link show dpdk0", "dpip link list dev dpdk0 -i 3"] {
         assert_eq!(questions(line).unwrap(), [links.clone(), Get::LinkStats { dev: dev() }], "{line}");
     }
