@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the engine can do, in one place: everything else is refused here, with the reason. A new ability is a line less.
+
+use engine::sched::Scheduler;
+use engine::snapshot::Forwarding;
+use model::{DestSpec, Family, Scheduling, ServiceKey, Transport};
+use sockopt::{Code, Status};
+
+/// Whether workers can find such a service.
+///
+/// # Errors
+/// `NotSupported`.
+pub fn service(key: &ServiceKey) -> Result<(), Status> {
+    match key {
+        ServiceKey::Endpoint { transport: Transport::Tcp | Transport::Udp, .. } => Ok(()),
+        ServiceKey::Endpoint { transport, .. } => {
+            Err(lacking(format!("{transport} services are not balanced yet: tcp and udp are")))
+        }
+        ServiceKey::FwMark { mark, .. } => Err(lacking(format!(
+            "no packet carries the mark {mark}: marks are set by a firewall, and none runs in front of the director"
+        ))),
+    }
+}
+
+/// The scheduler of that name.
+///
+/// # Errors
+/// `NoScheduler`, with the names there are.
+pub fn scheduler(name: &str) -> Result<Scheduler, Status> {
+    Scheduler::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Scheduler::ALL.iter().map(|scheduler| scheduler.name()).collect();
+        Status::new(Code::NoScheduler, format!("no scheduler `{name}`: there are {}", known.join(", ")))
+    })
+}
+
+/// Whether workers can do everything else a service asks of its scheduling.
+///
+/// # Errors
+/// `NotSupported`; `NoScheduler` for a persistence engine.
+pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
+    if let Some(pe) = &scheduling.pe {
+        return Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`: there is none")));
+    }
+    if scheduling.persistence.is_some() {
+        return Err(lacking("persistent services are not balanced yet"));
+    }
+    if scheduling.one_packet {
+        return Err(lacking("one-packet scheduling is not there yet"));
+    }
+    if scheduling.flags != 0 {
+        return Err(lacking(format!("scheduler {} has no flags", scheduling.scheduler)));
+    }
+    Ok(())
+}
+
+/// How workers reach a server of a service whose clients have the addresses of `clients`.
+///
+/// # Errors
+/// `NotSupported`.
+pub fn forwarding(spec: &DestSpec, clients: Family, server: Family) -> Result<Forwarding, Status> {
+    let forwarding = match spec.forwarding {
+        model::Forwarding::FullNat => Forwarding::FullNat,
+        model::Forwarding::Nat => return Err(lacking_mode("masquerading (-m)")),
+        model::Forwarding::DirectRouting => return Err(lacking_mode("direct routing (-g)")),
+        model::Forwarding::Tunnel(_) => return Err(lacking_mode("tunnelling (-i)")),
+        model::Forwarding::Snat => return Err(lacking_mode("snat (-J)")),
+        model::Forwarding::Local => return Err(lacking_mode("local delivery")),
+    };
+    if clients != server {
+        return Err(lacking(
+            "a server must have the address family of its service: translation is not there yet",
+        ));
+    }
+    if spec.upper != 0 {
+        return Err(lacking("connection thresholds (-x, -y) are not there yet"));
+    }
+    Ok(forwarding)
+}
+
+fn lacking(text: impl Into<String>) -> Status {
+    Status::new(Code::NotSupported, text)
+}
+
+fn lacking_mode(mode: &str) -> Status {
+    lacking(format!("forwarding by {mode} is not there yet: fullnat (-b) is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scheduler_is_answered_with_those_there_are() {
+        let status = scheduler("lblc").expect_err("there is none");
+        assert_eq!(status.code, Code::NoScheduler);
+        assert!(status.text.starts_with("no scheduler `lblc`: there are rr, wrr, wlc"), "{}", status.text);
+        assert_eq!(scheduler("RR").map_err(|s| s.code), Err(Code::NoScheduler), "names have lower case");
+        assert_eq!(scheduler("wrr"), Ok(Scheduler::Wrr));
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state as workers read it. What three commands make together is put together here; what is not complete yet
+//! (a FULLNAT server before the first local address) stays in and meets a named drop.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use engine::ids::{DestId, LinkId, PortId, ServiceId};
+use engine::link::Link;
+use engine::route::{Kind, Route, RouteTable};
+use engine::snapshot::{Dest, Port, Service, Snapshot};
+use model::net::RouteScope;
+use model::{Prefix, ServiceKey, Transport};
+
+use crate::state::State;
+
+/// Compiles the state.
+pub fn compile(state: &State) -> Snapshot {
+    let links = links(state);
+    Snapshot {
+        version: state.version(),
+        routing: state.routing(),
+        ports: ports(state),
+        routes: RouteTable::compile(routes(state)),
+        neighs: neighs(state),
+        services: services(state),
+        dests: dests(state),
+        laddrs: state.laddrs().collect(),
+        timeouts: state.timeouts.clone(),
+        options: state.options.clone(),
+        lookup: Default::default(),
+        links,
+    }
+    .index()
+}
+
+fn links(state: &State) -> Vec<Option<Link>> {
+    let mut addrs: HashMap<LinkId, Vec<(IpAddr, u8)>> = HashMap::new();
+    // In the order they were added: the first of a family is the one questions come from.
+    for addr in state.addrs.iter() {
+        let Some(link) = state.find_link(&addr.spec.dev) else { continue };
+        addrs.entry(link).or_default().push((addr.spec.prefix.addr, addr.spec.prefix.len));
+    }
+    let compiled = |(at, link): (usize, Option<&crate::state::Link>)| {
+        let (id, link) = (LinkId(at as u16), link?);
+        Some(Link {
+            id,
+            name: link.name.clone(),
+            port: link.port,
+            vlan: link.vlan,
+            mac: state.mac(link).0,
+            mtu: state.mtu(link),
+            up: state.is_up(link),
+            rx_csum: state.ports.get(link.port.index()).map(|facts| facts.rx_csum).unwrap_or_default(),
+            addrs: addrs.remove(&id).unwrap_or_default(),
+        })
+    };
+    state.links.all().enumerate().map(compiled).collect()
+}
+
+fn ports(state: &State) -> Vec<Port> {
+    let compiled = |(id, facts): (u16, &crate::ports::PortFacts)| Port {
+        untagged: Some(LinkId(id)),
+        vlans: state.vlans(PortId(id)).filter_map(|(link, vlan)| Some((vlan.vlan?, link))).collect(),
+        queues: facts.rx.clone(),
+        rss: facts.rss.clone(),
+    };
+    (0..).zip(&state.ports).map(compiled).collect()
+}
+
+/// Own addresses first, so that nothing takes them away; then what operators wrote, then the networks of addresses.
+fn routes(state: &State) -> Vec<Route> {
+    let route = |prefix: Prefix, link, src, kind| Route {
+        prefix: (prefix.addr, prefix.len),
+        via: None,
+        link,
+        src,
+        mtu: 0,
+        kind,
+        metric: 0,
+    };
+    let addrs =
+        || state.addrs.iter().filter_map(|addr| Some((addr.spec.prefix, state.find_link(&addr.spec.dev)?)));
+    let own = addrs().map(|(prefix, link)| route(Prefix::host(prefix.addr), link, None, Kind::Local));
+    let written = state.routes.rows().map(|(id, written)| Route {
+        via: written.via,
+        // A source that is no address of ours any more would draw answers to nobody.
+        src: written.src.filter(|&src| !state.places_of(src).is_empty()),
+        mtu: written.mtu,
+        metric: id.metric,
+        ..route(id.dst, written.link, None, kind(written.scope))
+    });
+    let networks = addrs()
+        .filter(|(prefix, _)| !prefix.is_host())
+        .map(|(prefix, link)| route(prefix.network(), link, Some(prefix.addr), Kind::Out));
+    own.chain(written).chain(networks).collect()
+}
+
+fn kind(scope: RouteScope) -> Kind {
+    match scope {
+        RouteScope::Host => Kind::Local,
+        RouteScope::KniHost => Kind::Kernel,
+        RouteScope::Link | RouteScope::Global => Kind::Out,
+    }
+}
+
+fn neighs(state: &State) -> Vec<(LinkId, IpAddr, engine::link::Mac)> {
+    state.neighs.rows().map(|(&(link, addr), mac)| (link, addr, mac.0)).collect()
+}
+
+fn services(state: &State) -> Vec<Option<Service>> {
+    let compiled = |(id, service): (u32, Option<&Box<crate::state::Service>>)| {
+        let service = service?;
+        let (transport, vip) = endpoint(&service.key)?;
+        Some(Service {
+            id: ServiceId(id),
+            generation: state.services.generation(id),
+            transport,
+            vip,
+            scheduler: service.scheduler,
+            revision: service.revision,
+            dests: service.dests.clone(),
+            laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
+            conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
+            weights: (0, 1),
+        })
+    };
+    (0..).zip(state.services.all()).map(compiled).collect()
+}
+
+fn dests(state: &State) -> Vec<Option<Dest>> {
+    let compiled = |(id, dest): (u32, Option<&crate::state::Dest>)| {
+        let dest = dest?;
+        let asked = state.service_in(dest.service).and_then(|service| endpoint(&service.key));
+        let port = match (dest.addr.port(), asked) {
+            // The port the client asked for.
+            (0, Some((_, vip))) => vip.port(),
+            (port, _) => port,
+        };
+        Some(Dest {
+            id: DestId(id),
+            generation: state.dests.generation(id),
+            service: dest.service,
+            addr: SocketAddr::new(dest.addr.ip(), port),
+            forwarding: dest.forwarding,
+            weight: dest.spec.weight,
+        })
+    };
+    (0..).zip(state.dests.all()).map(compiled).collect()
+}
+
+fn endpoint(key: &ServiceKey) -> Option<(Transport, SocketAddr)> {
+    match key {
+        ServiceKey::Endpoint { transport, vip } => Some((*transport, *vip)),
+        ServiceKey::FwMark { .. } => None,
+    }
+}

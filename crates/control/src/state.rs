@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Everything configured. [`State::commit`] is the only thing that changes it, and it cannot fail.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use engine::ids::{DestId, LinkId, PortId, ServiceId};
+use engine::proto::Timeouts;
+use engine::sched::Scheduler;
+use engine::snapshot::{Forwarding, Options};
+use engine::tick::Tick;
+use model::net::{IfAddr, RouteScope};
+use model::{DestSpec, MacAddr, Prefix, ServiceKey, ServiceSpec};
+use sockopt::{Code, Status};
+
+use crate::change::{Change, Row};
+use crate::ordered::Ordered;
+use crate::ports::PortFacts;
+use crate::slots::Slots;
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its key.
+    pub key: ServiceKey,
+    /// What is configured, as it was asked for.
+    pub spec: ServiceSpec,
+    /// The scheduler `spec` names.
+    pub scheduler: Scheduler,
+    /// Its servers, in the order they were added.
+    pub dests: Vec<DestId>,
+    /// Its local addresses and the links they are on, in the order they were added.
+    pub laddrs: Vec<(IpAddr, LinkId)>,
+    /// Changes whenever a server, weight or the scheduler changed.
+    pub revision: u32,
+}
+
+/// A server of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dest {
+    /// Whose server it is.
+    pub service: ServiceId,
+    /// Where it listens; port 0 is the port clients ask for.
+    pub addr: SocketAddr,
+    /// What is configured.
+    pub spec: DestSpec,
+    /// The forwarding `spec` asks for, as workers know it.
+    pub forwarding: Forwarding,
+}
+
+/// A port or a VLAN of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// The port frames leave by.
+    pub port: PortId,
+    /// The 802.1Q identifier, if it is a VLAN.
+    pub vlan: Option<u16>,
+    /// Longest IP packet in bytes; 0 for the port's (VLANs only).
+    pub mtu: u16,
+    /// Ethernet address; VLANs have their port's.
+    pub mac: MacAddr,
+    /// Whether the operator has it up.
+    pub up: bool,
+    /// Receives frames of all stations (ports only).
+    pub promisc: bool,
+    /// Receives all multicast frames (ports only).
+    pub allmulticast: bool,
+}
+
+/// What tells addresses apart: one may be there twice, with different lengths or on different links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddrKey {
+    /// The link.
+    pub link: LinkId,
+    /// Address and length.
+    pub prefix: Prefix,
+}
+
+/// An address of a link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addr {
+    /// What is configured.
+    pub spec: IfAddr,
+    /// Put there by a service that uses it as local address, not by an operator: goes when no service uses it any more.
+    pub implied: bool,
+    /// When it ends, if its lifetime is limited.
+    pub until: Option<Tick>,
+    /// When it ceases to be preferred, if that is limited.
+    pub preferred_until: Option<Tick>,
+}
+
+/// What tells routes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId {
+    /// What it matches, host bits zero.
+    pub dst: Prefix,
+    /// Lower wins.
+    pub metric: u32,
+}
+
+/// A route that was configured; those that follow from addresses are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The gateway, if any.
+    pub via: Option<IpAddr>,
+    /// The link.
+    pub link: LinkId,
+    /// Source of locally made packets.
+    pub src: Option<IpAddr>,
+    /// MTU in bytes; 0 for the link's.
+    pub mtu: u16,
+    /// Where it leads.
+    pub scope: RouteScope,
+}
+
+/// Who uses a local address.
+#[derive(Clone, Copy, Debug)]
+struct LaddrUse {
+    link: LinkId,
+    services: u32,
+}
+
+/// Everything configured.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(crate) services: Slots<Box<Service>>,
+    pub(crate) dests: Slots<Dest>,
+    pub(crate) links: Slots<Link>,
+    pub(crate) addrs: Ordered<AddrKey, Addr>,
+    pub(crate) routes: Ordered<RouteId, Route>,
+    pub(crate) neighs: Ordered<(LinkId, IpAddr), MacAddr>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) options: Options,
+    pub(crate) ports: Vec<PortFacts>,
+    /// Indexes over the rows above; only `commit` touches them.
+    service_at: HashMap<ServiceKey, ServiceId>,
+    dest_at: HashMap<(ServiceId, SocketAddr), DestId>,
+    link_at: HashMap<String, LinkId>,
+    addr_at: HashMap<IpAddr, Vec<AddrKey>>,
+    laddr_uses: HashMap<IpAddr, LaddrUse>,
+    version: u64,
+    routing: u32,
+    now: Tick,
+}
+
+impl State {
+    /// Nothing configured on these devices; each is a link of its name, and its number is its place in the list.
+    ///
+    /// # Panics
+    /// With more than 65 535 devices.
+    pub fn new(ports: Vec<PortFacts>) -> Self {
+        let mut state = State {
+            services: Slots::default(),
+            dests: Slots::default(),
+            links: Slots::default(),
+            addrs: Ordered::default(),
+            routes: Ordered::default(),
+            neighs: Ordered::default(),
+            timeouts: Timeouts::default(),
+            options: Options::default(),
+            ports,
+            service_at: HashMap::new(),
+            dest_at: HashMap::new(),
+            link_at: HashMap::new(),
+            addr_at: HashMap::new(),
+            laddr_uses: HashMap::new(),
+            version: 1,
+            routing: 1,
+            now: Tick::default(),
+        };
+        for at in 0..state.ports.len() {
+            let id = u16::try_from(at).expect("devices are numbered by 16 bits");
+            let link = Link::of_port(PortId(id), &state.ports[at]);
+            state.write(Row::Link(LinkId(id), Some((1, link))));
+        }
+        state
+    }
+
+    /// Makes a change. The change that undoes it: commit that, and everything is as it was.
+    pub fn commit(&mut self, change: Change) -> Change {
+        self.version += 1;
+        let mut undo: Vec<Row> = change.0.into_iter().map(|row| self.write(row)).collect();
+        undo.reverse();
+        Change(undo)
+    }
+
+    /// The change to these timeouts and switches, which come from the configuration file; [`Change`]s of it need no decision.
+    pub fn settings(timeouts: Timeouts, options: Options) -> Change {
+        vec![Row::Timeouts(timeouts), Row::Options(options)].into()
+    }
+
+    /// The changes that remove addresses whose lifetime has ended; one that a service uses as local address stays as long as it does.
+    pub fn ended(&self) -> Vec<sockopt::Set> {
+        let ended = |key: &AddrKey, addr: &Addr| {
+            addr.until.is_some_and(|at| at <= self.now)
+                && self.laddr_use(key.prefix.addr).is_none_or(|(link, _)| link != key.link)
+        };
+        let rows = self.addrs.rows().filter(|(key, addr)| ended(key, addr));
+        rows.map(|(key, addr)| sockopt::Set::DelAddr { prefix: key.prefix, dev: addr.spec.dev.clone() })
+            .collect()
+    }
+
+    /// Tells the time: lifetimes of addresses count from the time of the decision. Call it before each request.
+    pub fn set_now(&mut self, now: Tick) {
+        self.now = now;
+    }
+
+    /// Replaces what is known of a device: speed, peer, offloads. What operators configure is untouched.
+    pub fn refresh(&mut self, port: PortId, facts: PortFacts) {
+        if let Some(known) = self.ports.get_mut(port.index()) {
+            *known = facts;
+        }
+    }
+
+    /// Counts up with every commit, from 1.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Changes with every commit that touches links, addresses, routes or neighbours.
+    pub fn routing(&self) -> u32 {
+        self.routing
+    }
+
+    /// The devices, by [`PortId`].
+    pub fn ports(&self) -> &[PortFacts] {
+        &self.ports
+    }
+
+    /// Number of services.
+    pub fn service_count(&self) -> usize {
+        self.service_at.len()
+    }
+
+    /// Number of destinations of all services.
+    pub fn dest_count(&self) -> usize {
+        self.dest_at.len()
+    }
+
+    /// The name of a link, for logs.
+    pub fn link_name(&self, id: LinkId) -> Option<&str> {
+        self.links.get(id.0.into()).map(|link| link.name.as_str())
+    }
+
+    /// A service by its slot.
+    pub fn service_in(&self, id: ServiceId) -> Option<&Service> {
+        self.services.get(id.0).map(|service| &**service)
+    }
+
+    /// A destination by its slot, with its generation.
+    pub fn dest_in(&self, id: DestId) -> Option<(u32, &Dest)> {
+        Some((self.dests.generation(id.0), self.dests.get(id.0)?))
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// # Errors
+    /// `NoService`.
+    pub(crate) fn service(&self, key: &ServiceKey) -> Result<(ServiceId, &Service), Status> {
+        let found = self.service_at.get(key).and_then(|&id| Some((id, self.service_in(id)?)));
+        found.ok_or_else(|| Status::new(Code::NoService, format!("no service {key}")))
+    }
+
+    pub(crate) fn find_service(&self, key: &ServiceKey) -> Option<ServiceId> {
+        self.service_at.get(key).copied()
+    }
+
+    pub(crate) fn find_dest(&self, service: ServiceId, addr: SocketAddr) -> Option<(DestId, &Dest)> {
+        let id = *self.dest_at.get(&(service, addr))?;
+        Some((id, self.dests.get(id.0)?))
+    }
+
+    /// # Errors
+    /// `NoDevice`, naming the links there are.
+    pub(crate) fn link(&self, name: &str) -> Result<(LinkId, &Link), Status> {
+        let found = self.link_at.get(name).and_then(|&id| Some((id, self.links.get(id.0.into())?)));
+        found.ok_or_else(|| {
+            let mut known: Vec<&str> =
+                self.links.iter().map(|(_, link)| link.name.as_str()).take(9).collect();
+            if known.len() == 9 {
+                known[8] = "...";
+            }
+            Status::new(Code::NoDevice, format!("no link `{name}`: there are {}", known.join(", ")))
+        })
+    }
+
+    pub(crate) fn find_link(&self, name: &str) -> Option<LinkId> {
+        self.link_at.get(name).copied()
+    }
+
+    pub(crate) fn link_in(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(id.0.into())
+    }
+
+    /// The link of a port's untagged frames.
+    pub(crate) fn link_of_port(&self, port: PortId) -> Option<&Link> {
+        self.links.get(port.0.into())
+    }
+
+    /// VLANs of a port.
+    pub(crate) fn vlans(&self, port: PortId) -> impl Iterator<Item = (LinkId, &Link)> {
+        let links = self.links.iter().map(|(id, link)| (LinkId(id as u16), link));
+        links.filter(move |(_, link)| link.port == port && link.vlan.is_some())
+    }
+
+    /// The MTU in force: a VLAN's is never above its port's.
+    pub(crate) fn mtu(&self, link: &Link) -> u16 {
+        let port = self.link_of_port(link.port).map_or(link.mtu, |port| port.mtu);
+        if link.mtu == 0 { port } else { link.mtu.min(port) }
+    }
+
+    /// The Ethernet address in force.
+    pub(crate) fn mac(&self, link: &Link) -> MacAddr {
+        self.link_of_port(link.port).map_or(link.mac, |port| port.mac)
+    }
+
+    /// Whether the operator has it up, and its port as well.
+    pub(crate) fn is_up(&self, link: &Link) -> bool {
+        link.up && self.link_of_port(link.port).is_some_and(|port| port.up)
+    }
+
+    /// Where an address is: on which links, with which lengths.
+    pub(crate) fn places_of(&self, addr: IpAddr) -> &[AddrKey] {
+        self.addr_at.get(&addr).map_or(&[], Vec::as_slice)
+    }
+
+    /// Addresses of a link, in the order they were added.
+    pub(crate) fn addrs_of(&self, link: LinkId, name: &str) -> impl Iterator<Item = (AddrKey, &Addr)> {
+        let on_link = self.addrs.iter().filter(move |addr| addr.spec.dev == name);
+        on_link.map(move |addr| (AddrKey { link, prefix: addr.spec.prefix }, addr))
+    }
+
+    /// The link a local address is used on and by how many services.
+    pub(crate) fn laddr_use(&self, addr: IpAddr) -> Option<(LinkId, u32)> {
+        self.laddr_uses.get(&addr).map(|used| (used.link, used.services))
+    }
+
+    /// Every local address in use and its link.
+    pub(crate) fn laddrs(&self) -> impl Iterator<Item = (IpAddr, LinkId)> {
+        self.laddr_uses.iter().map(|(&addr, used)| (addr, used.link))
+    }
+
+    /// Replaces a row; the row that was there.
+    fn write(&mut self, row: Row) -> Row {
+        match row {
+            Row::Service(id, new) => self.write_service(id, new),
+            Row::Dest(id, new) => {
+                if let Some((_, dest)) = &new {
+                    self.dest_at.insert((dest.service, dest.addr), id);
+                }
+                let key = new.as_ref().map(|(_, dest)| (dest.service, dest.addr));
+                let old = self.dests.replace(id.0, new);
+                if let Some((_, dest)) = &old
+                    && key != Some((dest.service, dest.addr))
+                {
+                    self.dest_at.remove(&(dest.service, dest.addr));
+                }
+                Row::Dest(id, old)
+            }
+            Row::Link(id, new) => {
+                self.routing += 1;
+                if let Some((_, link)) = &new {
+                    self.link_at.insert(link.name.clone(), id);
+                }
+                let name = new.as_ref().map(|(_, link)| link.name.clone());
+                let old = self.links.replace(id.0.into(), new);
+                if let Some((_, link)) = &old
+                    && name.as_ref() != Some(&link.name)
+                {
+                    self.link_at.remove(&link.name);
+                }
+                Row::Link(id, old)
+            }
+            Row::Addr(key, new) => self.write_addr(key, new),
+            Row::Route(key, new) => {
+                self.routing += 1;
+                Row::Route(key, self.routes.replace(key, new))
+            }
+            Row::Neigh(key, new) => {
+                self.routing += 1;
+                Row::Neigh(key, self.neighs.replace(key, new))
+            }
+            Row::Timeouts(new) => Row::Timeouts(std::mem::replace(&mut self.timeouts, new)),
+            Row::Options(new) => Row::Options(std::mem::replace(&mut self.options, new)),
+        }
+    }
+
+    fn write_service(&mut self, id: ServiceId, new: Option<(u32, Box<Service>)>) -> Row {
+        if let Some((_, service)) = &new {
+            self.service_at.insert(service.key.clone(), id);
+        }
+        let old = self.services.replace(id.0, new);
+        let now = self.services.get(id.0);
+        let (gained, lost) = match (&old, now) {
+            (Some((_, old)), Some(now)) if old.laddrs == now.laddrs => (Vec::new(), Vec::new()),
+            (old, now) => (
+                now.map(|service| service.laddrs.clone()).unwrap_or_default(),
+                old.as_ref().map(|(_, service)| service.laddrs.clone()).unwrap_or_default(),
+            ),
+        };
+        if let Some((_, old)) = &old
+            && now.is_none_or(|now| now.key != old.key)
+        {
+            self.service_at.remove(&old.key);
+        }
+        for (addr, link) in gained {
+            let used = self.laddr_uses.entry(addr).or_insert(LaddrUse { link, services: 0 });
+            (used.link, used.services) = (link, used.services + 1);
+        }
+        for (addr, _) in lost {
+            if let Some(used) = self.laddr_uses.get_mut(&addr) {
+                used.services -= 1;
+                if used.services == 0 {
+                    self.laddr_uses.remove(&addr);
+                }
+            }
+        }
+        Row::Service(id, old)
+    }
+
+    fn write_addr(&mut self, key: AddrKey, new: Option<crate::ordered::Placed<Addr>>) -> Row {
+        self.routing += 1;
+        let present = new.is_some();
+        let old = self.addrs.replace(key, new);
+        let places = self.addr_at.entry(key.prefix.addr).or_default();
+        match (old.is_some(), present) {
+            (false, true) => places.push(key),
+            (true, false) => places.retain(|&place| place != key),
+            _ => {}
+        }
+        if places.is_empty() {
+            self.addr_at.remove(&key.prefix.addr);
+        }
+        Row::Addr(key, old)
+    }
+}
+
+impl Link {
+    fn of_port(port: PortId, facts: &PortFacts) -> Self {
+        Link {
+            name: facts.name.clone(),
+            port,
+            vlan: None,
+            mtu: facts.mtu,
+            mac: facts.mac,
+            up: true,
+            promisc: facts.promisc,
+            allmulticast: facts.allmulticast,
+        }
+    }
+}
