@@ -3,7 +3,8 @@
 
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
-use model::{DestSpec, Family, Scheduling, ServiceKey, Transport};
+use model::options::AccessSubject;
+use model::{DestSpec, Family, Scheduling, ServiceKey, ServiceOptions, Transport};
 use sockopt::{Code, Status};
 
 /// Whether workers can find such a service.
@@ -19,6 +20,7 @@ pub fn service(key: &ServiceKey) -> Result<(), Status> {
         ServiceKey::FwMark { mark, .. } => Err(lacking(format!(
             "no packet carries the mark {mark}: marks are set by a firewall, and none runs in front of the director"
         ))),
+        ServiceKey::Match(_) => Err(lacking("match services (-H) are not there yet")),
     }
 }
 
@@ -51,6 +53,42 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
         return Err(lacking(format!("scheduler {} has no flags", scheduling.scheduler)));
     }
     Ok(())
+}
+
+/// Whether workers can do what DPVS adds to services.
+///
+/// # Errors
+/// `NotSupported`.
+pub fn options(options: &ServiceOptions) -> Result<(), Status> {
+    let ServiceOptions {
+        conn_timeout: _,
+        synproxy,
+        hash_target,
+        expire_quiescent,
+        proxy_protocol,
+        quic,
+        dest_check,
+    } = options;
+    let asked = [
+        (*synproxy, "the syn proxy (-j)"),
+        (hash_target.is_some(), "consistent hashing (--hash-target)"),
+        (*expire_quiescent, "expiry of quiescent servers' connections (--expire-quiescent)"),
+        (proxy_protocol.is_some(), "the proxy protocol (--proxy-protocol)"),
+        (*quic, "quic (--quic)"),
+        (dest_check.passive.is_some(), "passive checks (--dest-check)"),
+    ];
+    match asked.into_iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(lacking(format!("{what}: not there yet"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether workers can look clients up in access lists.
+///
+/// # Errors
+/// `NotSupported`.
+pub fn access(_subject: &AccessSubject) -> Result<(), Status> {
+    Err(lacking("access lists (-U, -O) are not there yet"))
 }
 
 /// How workers reach a server of a service whose clients have the addresses of `clients`.

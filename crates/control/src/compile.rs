@@ -152,6 +152,6 @@ fn dests(state: &State) -> Vec<Option<Dest>> {
 fn endpoint(key: &ServiceKey) -> Option<(Transport, SocketAddr)> {
     match key {
         ServiceKey::Endpoint { transport, vip } => Some((*transport, *vip)),
-        ServiceKey::FwMark { .. } => None,
+        ServiceKey::FwMark { .. } | ServiceKey::Match(_) => None,
     }
 }

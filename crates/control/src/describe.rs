@@ -5,15 +5,16 @@ use std::fmt::Write;
 
 use model::link::LinkChange;
 use model::net::{IfAddr, RouteSpec};
-use model::{DestSpec, Family, Forwarding, ServiceOptionsPatch, Timeouts};
+use model::options::{AccessList, DestCheck};
+use model::{DestSpec, Family, Forwarding, ServiceOptions, ServiceOptionsPatch, Timeouts};
 use sockopt::Set;
 
 /// One line that says what a change does: `add server 10.0.0.11:80 to tcp 192.0.2.1:80 (masq, weight 1)`.
 pub fn describe(set: &Set) -> String {
     match set {
         Set::AddService(key, spec) => {
-            let patch = ServiceOptionsPatch { conn_timeout: spec.options.conn_timeout };
-            format!("add service {key} ({}{})", scheduling(&spec.scheduling), options(&patch))
+            let named = named(&spec.options);
+            format!("add service {key} ({}{})", scheduling(&spec.scheduling), options(&named))
         }
         Set::EditService(key, how, patch) => {
             format!("edit service {key} ({}{})", scheduling(how), options(patch))
@@ -25,6 +26,12 @@ pub fn describe(set: &Set) -> String {
         Set::DelDest(key, addr) => format!("delete server {addr} of {key}"),
         Set::AddLaddr { service, addr, dev } => format!("add local address {addr} on {dev} to {service}"),
         Set::DelLaddr { service, addr, dev } => format!("delete local address {addr} on {dev} of {service}"),
+        Set::AddAccess { service, list, subject } => {
+            format!("add {subject} to the {} list of {service}", access(*list))
+        }
+        Set::DelAccess { service, list, subject } => {
+            format!("delete {subject} from the {} list of {service}", access(*list))
+        }
         Set::Zero(Some(key)) => format!("zero counters of {key}"),
         Set::Zero(None) => "zero counters of all services".to_owned(),
         Set::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => {
@@ -63,7 +70,7 @@ fn scheduling(how: &model::Scheduling) -> String {
         put(format_args!(", flags {:#x}", how.flags));
     }
     if let Some(persistence) = how.persistence {
-        put(format_args!(", persistent {} s mask /{}", persistence.timeout, persistence.prefix_len));
+        put(format_args!(", persistent {} s mask {}", persistence.timeout, persistence.granularity));
     }
     if let Some(pe) = &how.pe {
         put(format_args!(", engine {pe}"));
@@ -74,12 +81,55 @@ fn scheduling(how: &model::Scheduling) -> String {
     text
 }
 
-fn options(patch: &ServiceOptionsPatch) -> String {
-    match patch.conn_timeout {
-        None => String::new(),
-        Some(0) => ", conn-timeout off".to_owned(),
-        Some(secs) => format!(", conn-timeout {secs}"),
+/// Options that differ from what services have anyway, as a patch.
+fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
+    let ServiceOptions {
+        conn_timeout,
+        synproxy,
+        hash_target,
+        expire_quiescent,
+        proxy_protocol,
+        quic,
+        dest_check,
+    } = options;
+    ServiceOptionsPatch {
+        conn_timeout: *conn_timeout,
+        synproxy: synproxy.then_some(true),
+        hash_target: *hash_target,
+        expire_quiescent: expire_quiescent.then_some(true),
+        proxy_protocol: proxy_protocol.is_some().then_some(*proxy_protocol),
+        quic: quic.then_some(true),
+        dest_check: (*dest_check != DestCheck::default()).then(|| dest_check.clone()),
     }
+}
+
+fn options(patch: &ServiceOptionsPatch) -> String {
+    let mut parts = Vec::new();
+    let mut switch = |name: &str, on: Option<bool>| {
+        parts.extend(on.map(|on| format!(", {name} {}", if on { "on" } else { "off" })));
+    };
+    switch("synproxy", patch.synproxy);
+    switch("expire-quiescent", patch.expire_quiescent);
+    switch("quic", patch.quic);
+    match patch.conn_timeout {
+        None => {}
+        Some(0) => parts.push(", conn-timeout off".to_owned()),
+        Some(secs) => parts.push(format!(", conn-timeout {secs}")),
+    }
+    parts.extend(patch.hash_target.map(|target| format!(", hash {target}")));
+    parts.extend(patch.proxy_protocol.map(|header| match header {
+        None => ", proxy-protocol off".to_owned(),
+        Some(header) => format!(", proxy-protocol {header}"),
+    }));
+    parts.extend(patch.dest_check.as_ref().map(|check| match (check.passive, check.external.as_slice()) {
+        (None, []) => ", dest-check off".to_owned(),
+        (passive, external) => {
+            let words = passive.map(|passive| passive.to_string()).into_iter();
+            let words = words.chain(external.iter().map(ToString::to_string));
+            format!(", dest-check {}", words.collect::<Vec<_>>().join(" "))
+        }
+    }));
+    parts.concat()
 }
 
 fn dest(spec: &DestSpec) -> String {
@@ -96,6 +146,13 @@ fn dest(spec: &DestSpec) -> String {
         (upper, lower) => format!(", thresholds {upper} {lower}"),
     };
     format!("{mode}, weight {}{limits}", spec.weight)
+}
+
+fn access(list: AccessList) -> &'static str {
+    match list {
+        AccessList::Block => "block",
+        AccessList::Allow => "allow",
+    }
 }
 
 fn address(addr: &IfAddr) -> String {

@@ -10,6 +10,7 @@ use engine::sched::Scheduler;
 use engine::snapshot::{Forwarding, Options};
 use engine::tick::Tick;
 use model::net::{IfAddr, RouteScope};
+use model::options::AccessSubject;
 use model::{DestSpec, MacAddr, Prefix, ServiceKey, ServiceSpec};
 use sockopt::{Code, Status};
 
@@ -31,6 +32,10 @@ pub struct Service {
     pub dests: Vec<DestId>,
     /// Its local addresses and the links they are on, in the order they were added.
     pub laddrs: Vec<(IpAddr, LinkId)>,
+    /// Clients that are refused.
+    pub block: Vec<AccessSubject>,
+    /// Clients that alone are accepted, if any is named.
+    pub allow: Vec<AccessSubject>,
     /// Changes whenever a server, weight or the scheduler changed.
     pub revision: u32,
 }

@@ -30,7 +30,7 @@ pub(super) fn page(
         if size >= PAGE {
             return Page { entries, next: Some(at.into()) };
         }
-        size += 1 + service.dests.len() + service.laddrs.len();
+        size += 1 + service.dests.len() + service.laddrs.len() + service.block.len() + service.allow.len();
         entries.push(entry(state, seen, id, service, only));
     }
     Page { entries, next: None }
@@ -69,6 +69,8 @@ fn entry(
         rates: rates.into(),
         dests,
         laddrs: service.laddrs.iter().map(|&laddr| self::laddr(state, seen, laddr, only)).collect(),
+        block: service.block.clone(),
+        allow: service.allow.clone(),
     }
 }
 
@@ -82,6 +84,8 @@ fn dest(state: &State, id: DestId, reading: crate::meter::Reading) -> Option<Des
         active: reading.active,
         inactive: reading.inactive,
         persistent: 0,
+        inhibited: false,
+        overloaded: false,
     })
 }
 

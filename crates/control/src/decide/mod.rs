@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a request shall change: looked up in the state, judged, and put into rows and effects. Nothing is changed here.
 
+mod access;
 mod addr;
 mod dest;
 mod laddr;
@@ -56,6 +57,8 @@ pub fn decide(state: &State, set: &Set) -> Result<Decision, Status> {
         Set::DelDest(key, addr) => dest::delete(state, key, *addr),
         Set::AddLaddr { service, addr, dev } => laddr::add(state, service, *addr, dev),
         Set::DelLaddr { service, addr, dev } => laddr::delete(state, service, *addr, dev),
+        Set::AddAccess { service, list, subject } => access::add(state, service, *list, subject),
+        Set::DelAccess { service, list, subject } => access::delete(state, service, *list, subject),
         Set::Zero(key) => service::zero(state, key.as_ref()),
         Set::SetTimeouts(timeouts) => timeouts::set(state, timeouts),
         Set::AddAddr(addr) => addr::add(state, addr),

@@ -2,9 +2,11 @@
 //! Services: `ipvsadm -A -E -D -C -Z`.
 
 use engine::ids::{DestId, LinkId, ServiceId};
-use model::{
-    Family, Persistence, Scheduling, ServiceKey, ServiceOptions, ServiceOptionsPatch, ServiceSpec, Transport,
-};
+use engine::sched::Scheduler;
+use model::options::{HashTarget, PassiveCheck, Recovery};
+use model::rule::{EndpointRange, MatchRule};
+use model::service::Granularity;
+use model::{Family, Persistence, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Transport};
 use sockopt::{Code, Status};
 
 use super::{Decision, laddr, refuse};
@@ -16,6 +18,9 @@ use crate::state::{Service, State};
 /// Longest time a client network is remembered, in seconds: 31 days.
 pub const MAX_PERSISTENCE: u32 = 2_678_400;
 
+/// The scheduler that hash targets are for.
+const CONHASH: &str = "conhash";
+
 /// Longest idle time of a connection, in seconds: a year less a second.
 pub const MAX_TIMEOUT: u32 = 31_535_999;
 
@@ -23,20 +28,18 @@ pub(super) fn add(state: &State, key: &ServiceKey, spec: &ServiceSpec) -> Result
     if state.find_service(key).is_some() {
         return refuse(Code::Exists, format!("service {key} already exists"));
     }
-    check_key(key, &spec.scheduling)?;
-    check_scheduling(key, &spec.scheduling)?;
-    check_options(&spec.options)?;
-    capabilities::service(key)?;
+    let (spec, scheduler) = check(key, spec.clone())?;
     let (id, generation) = state.services.vacant();
     let service = Service {
         key: key.clone(),
-        scheduler: capabilities::scheduler(&spec.scheduling.scheduler)?,
-        spec: spec.clone(),
+        spec,
+        scheduler,
         dests: Vec::new(),
         laddrs: Vec::new(),
+        block: Vec::new(),
+        allow: Vec::new(),
         revision: 1,
     };
-    capabilities::scheduling(&spec.scheduling)?;
     Ok(Decision::new(vec![Row::Service(ServiceId(id), Some((generation, Box::new(service))))], Vec::new()))
 }
 
@@ -48,17 +51,17 @@ pub(super) fn edit(
     patch: &ServiceOptionsPatch,
 ) -> Result<Decision, Status> {
     let (id, old) = state.service(key)?;
-    check_key(key, scheduling)?;
-    check_scheduling(key, scheduling)?;
-    let options = patched(&old.spec.options, patch);
-    check_options(&options)?;
-    let mut service = old.clone();
-    service.scheduler = capabilities::scheduler(&scheduling.scheduler)?;
-    capabilities::scheduling(scheduling)?;
+    let mut options = old.spec.options.clone();
+    if scheduling.scheduler != old.spec.scheduling.scheduler {
+        // What the old scheduler hashed means nothing to the new one.
+        options.hash_target = None;
+    }
+    patch.clone().apply(&mut options);
+    let (spec, scheduler) = check(key, ServiceSpec { scheduling: scheduling.clone(), options })?;
+    let mut service = Service { spec, scheduler, ..old.clone() };
     if service.scheduler != old.scheduler {
         service.revision = service.revision.wrapping_add(1);
     }
-    service.spec = ServiceSpec { scheduling: scheduling.clone(), options };
     Ok(Decision::new(vec![replaced(state, id, service)], Vec::new()))
 }
 
@@ -103,17 +106,27 @@ fn remove<'s>(state: &State, services: impl IntoIterator<Item = (ServiceId, &'s 
     Decision::new(rows, if gone { vec![Effect::Retire] } else { Vec::new() })
 }
 
-fn patched(old: &ServiceOptions, patch: &ServiceOptionsPatch) -> ServiceOptions {
-    let conn_timeout = match patch.conn_timeout {
-        None => old.conn_timeout,
-        Some(0) => None,
-        some => some,
-    };
-    ServiceOptions { conn_timeout }
+/// What is asked for, completed, and its scheduler.
+fn check(key: &ServiceKey, mut spec: ServiceSpec) -> Result<(ServiceSpec, Scheduler), Status> {
+    check_key(key, &spec.scheduling)?;
+    check_scheduling(key, &spec.scheduling)?;
+    if spec.scheduling.scheduler == CONHASH {
+        spec.options.hash_target.get_or_insert(HashTarget::SourceIp);
+    }
+    check_options(key, &spec)?;
+    let scheduler = capabilities::scheduler(&spec.scheduling.scheduler)?;
+    capabilities::service(key)?;
+    capabilities::scheduling(&spec.scheduling)?;
+    capabilities::options(&spec.options)?;
+    Ok((spec, scheduler))
 }
 
 fn check_key(key: &ServiceKey, scheduling: &Scheduling) -> Result<(), Status> {
-    let ServiceKey::Endpoint { transport, vip } = key else { return Ok(()) };
+    let (transport, vip) = match key {
+        ServiceKey::Endpoint { transport, vip } => (transport, vip),
+        ServiceKey::FwMark { .. } => return Ok(()),
+        ServiceKey::Match(rule) => return check_rule(rule),
+    };
     if vip.ip().is_multicast() {
         return refuse(Code::Invalid, format!("service {key}: a group address cannot be balanced"));
     }
@@ -146,9 +159,7 @@ fn check_scheduling(key: &ServiceKey, scheduling: &Scheduling) -> Result<(), Sta
             format!("scheduler flags {:#x}: only flags 1 to 3 exist", scheduling.flags),
         );
     }
-    let datagrams =
-        !matches!(key, ServiceKey::Endpoint { transport, .. } if !matches!(transport, Transport::Udp));
-    if scheduling.one_packet && !datagrams {
+    if scheduling.one_packet && transport(key).is_some_and(|transport| transport != Transport::Udp) {
         return refuse(Code::Invalid, format!("service {key}: one-packet scheduling is for udp and marks"));
     }
     if scheduling.pe.is_some() && scheduling.persistence.is_none() {
@@ -158,33 +169,90 @@ fn check_scheduling(key: &ServiceKey, scheduling: &Scheduling) -> Result<(), Sta
 }
 
 fn check_persistence(key: &ServiceKey, persistence: Persistence) -> Result<(), Status> {
-    let Persistence { timeout, prefix_len } = persistence;
+    let Persistence { timeout, granularity } = persistence;
     if !(1..=MAX_PERSISTENCE).contains(&timeout) {
         return refuse(
             Code::Invalid,
             format!("service {key}: persistence of {timeout} s: 1 to {MAX_PERSISTENCE} expected"),
         );
     }
-    let lengths = match key.family() {
-        Family::Inet => 0..=32,
-        Family::Inet6 => 1..=128,
+    match granularity {
+        _ if granularity.family() != key.family() => refuse(
+            Code::Invalid,
+            format!("service {key}: persistence mask {granularity} is of another family"),
+        ),
+        Granularity::Inet6(0 | 129..) => {
+            refuse(Code::Invalid, format!("service {key}: persistence mask {granularity}: 1 to 128 expected"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
+    let options = &spec.options;
+    if let Some(secs) = options.conn_timeout
+        && !(1..=MAX_TIMEOUT).contains(&secs)
+    {
+        let text = format!("service {key}: connection timeout of {secs} s: 1 to {MAX_TIMEOUT} expected");
+        return refuse(Code::Invalid, text);
+    }
+    let only = |wanted: Transport, what: &str| match transport(key) {
+        Some(transport) if transport == wanted => Ok(()),
+        _ => refuse(Code::Invalid, format!("service {key}: {what} is for {wanted} only")),
     };
-    if !lengths.contains(&prefix_len) {
-        let (min, max) = lengths.into_inner();
+    if options.synproxy {
+        only(Transport::Tcp, "the syn proxy")?;
+    }
+    if options.quic {
+        only(Transport::Udp, "quic")?;
+    }
+    if options.hash_target == Some(HashTarget::QuicId) {
+        only(Transport::Udp, "hash target qid")?;
+    }
+    if options.hash_target.is_some() && spec.scheduling.scheduler != CONHASH {
         return refuse(
             Code::Invalid,
-            format!("service {key}: persistence mask of {prefix_len} bits: {min} to {max} expected"),
+            format!(
+                "service {key}: a hash target is for scheduler {CONHASH}, not {}",
+                spec.scheduling.scheduler
+            ),
         );
+    }
+    options.dest_check.passive.map_or(Ok(()), |passive| check_passive(key, passive))
+}
+
+fn check_passive(key: &ServiceKey, passive: PassiveCheck) -> Result<(), Status> {
+    let good = passive.down > 0
+        && passive.wait > 0
+        && passive.recovery.is_none_or(|Recovery { up, min, max }| up > 0 && min > 0 && min <= max);
+    if good {
+        return Ok(());
+    }
+    let text = format!(
+        "service {key}: check {passive}: counts and times from 1, the first inhibition not above the last expected"
+    );
+    refuse(Code::Invalid, text)
+}
+
+fn check_rule(rule: &MatchRule) -> Result<(), Status> {
+    for EndpointRange { first, last, first_port, last_port } in rule.src.iter().chain(&rule.dst) {
+        let family = Family::of(*first) == rule.family && Family::of(*last) == rule.family;
+        if !family || first > last || first_port > last_port {
+            return refuse(
+                Code::Invalid,
+                format!("match {rule}: a range goes from low to high within the family of the rule"),
+            );
+        }
     }
     Ok(())
 }
 
-fn check_options(options: &ServiceOptions) -> Result<(), Status> {
-    match options.conn_timeout {
-        Some(secs) if !(1..=MAX_TIMEOUT).contains(&secs) => {
-            refuse(Code::Invalid, format!("connection timeout of {secs} s: 1 to {MAX_TIMEOUT} expected"))
-        }
-        _ => Ok(()),
+/// What its packets have above IP; marks leave that open.
+fn transport(key: &ServiceKey) -> Option<Transport> {
+    match key {
+        ServiceKey::Endpoint { transport, .. } => Some(*transport),
+        ServiceKey::Match(rule) => Some(rule.transport),
+        ServiceKey::FwMark { .. } => None,
     }
 }
 
