@@ -13,7 +13,7 @@ use cli::value;
 use model::{Family, Prefix};
 
 use crate::failure::Failure;
-use crate::object::{self, Command, OBJECTS, Object};
+use crate::object::{Command, OBJECTS, Object, Verb};
 use crate::words::Words;
 
 /// What the command line asks for.
@@ -89,11 +89,11 @@ impl Options {
         let text = |id: &str| matches.get_one::<String>(id).map(String::as_str);
         let number = |id: &str| text(id).map(|text| value::number(id, text, 1..=u32::MAX)).transpose();
         let options = Options {
-            family: family(matches.get_count("4") > 0, matches.get_count("6") > 0, text("family"))?,
-            stats: matches.get_count("stats") > 0,
-            verbose: matches.get_count("verbose") > 0,
-            json: matches.get_count("json") > 0,
-            color: matches.get_count("color") > 0,
+            family: family(matches.get_flag("4"), matches.get_flag("6"), text("family"))?,
+            stats: matches.get_flag("stats"),
+            verbose: matches.get_flag("verbose"),
+            json: matches.get_flag("json"),
+            color: matches.get_flag("color"),
             interval: number("interval")?,
             count: number("count")?,
         };
@@ -192,7 +192,7 @@ pub static OPTIONS: [Opt; 11] = [
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Start, Failure> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     if argv.len() < 2 {
-        return Ok(Start::Print(command().render_help().to_string()));
+        return help(&[]).map(Start::Print);
     }
     match command().try_get_matches_from(argv) {
         Ok(matches) => start(&matches),
@@ -208,36 +208,48 @@ fn one_line(text: &str) -> String {
 }
 
 fn start(matches: &ArgMatches) -> Result<Start, Failure> {
-    if matches.get_count("version") > 0 {
+    if matches.get_flag("version") {
         return Ok(Start::Print(format!("dpip {}\n", env!("CARGO_PKG_VERSION"))));
     }
     let Some((name, inner)) = matches.subcommand() else {
         return Err(Failure::usage(format!("an object is missing: one of {}", names(objects()))));
     };
+    if name == "help" {
+        return help(&words(inner)).map(Start::Print);
+    }
     let object = Object::find(name).ok_or_else(|| unknown_object(name))?;
     let (command, leaf) = match inner.subcommand() {
+        Some(("help", leaf)) => {
+            return help(&[&[name], words(leaf).as_slice()].concat()).map(Start::Print);
+        }
         Some((word, leaf)) => (find_command(object, word)?, leaf),
         // Where only one thing can be done, its word may be left out.
         None if object.commands.len() == 1 => (&object.commands[0], inner),
-        None => {
-            let known = names(object.commands.iter().map(|command| command.verb.words().0));
-            return Err(Failure::usage(format!("{name} needs a command: one of {known}")));
-        }
+        None => return Err(Failure::usage(format!("{name} needs a command: one of {}", verbs(object)))),
     };
-    let words = leaf.try_get_many::<String>("words").ok().flatten().into_iter().flatten().cloned().collect();
     let options = Options::read(leaf)?;
-    if options.interval.is_some() && !(object.name == "link" && command.verb == object::Verb::Show) {
+    if options.interval.is_some() && !(object.name == "link" && command.verb == Verb::Show) {
         return Err(Failure::usage("-i is for `link show` only"));
     }
+    let words = words(leaf).into_iter().map(str::to_owned).collect();
     let ipc = leaf.get_one::<String>("ipc").map(PathBuf::from);
     Ok(Start::Call(Box::new(Call { object, command, words, options }), ipc))
 }
 
+/// The words behind a command; an object whose command was left out has none.
+fn words(matches: &ArgMatches) -> Vec<&str> {
+    let words = matches.try_get_many::<String>("words").ok().flatten();
+    words.into_iter().flatten().map(String::as_str).collect()
+}
+
 fn find_command(object: &'static Object, word: &str) -> Result<&'static Command, Failure> {
     object.commands.iter().find(|command| command.verb.words().0 == word).ok_or_else(|| {
-        let known = names(object.commands.iter().map(|command| command.verb.words().0));
-        Failure::usage(format!("{} has no command `{word}`: one of {known} expected", object.name))
+        Failure::usage(format!("{} has no command `{word}`: one of {} expected", object.name, verbs(object)))
     })
+}
+
+fn verbs(object: &Object) -> String {
+    names(object.commands.iter().map(|command| command.verb.words().0))
 }
 
 /// Objects that DPVS has and this director does not, or not yet.
@@ -259,17 +271,83 @@ fn names<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// The help on everything, on an object, or on one of its commands.
+fn help(path: &[&str]) -> Result<String, Failure> {
+    let mut command = command();
+    let mut place = &mut command;
+    for word in path {
+        let unknown = || Failure::usage(format!("no help on `{}`: see `dpip help`", path.join(" ")));
+        place = place.find_subcommand_mut(word).ok_or_else(unknown)?;
+    }
+    Ok(place.render_help().to_string())
+}
+
 /// The command line as clap sees it.
-pub fn command() -> clap::Command {
+fn command() -> clap::Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
     clap::Command::new("dpip")
         .about("Shows and changes addresses, routes, neighbours, links and VLANs of the director")
         .override_usage("dpip [OPTIONS] OBJECT { COMMAND | help } [ARGUMENTS]")
         .disable_version_flag(true)
-        .allow_external_subcommands(true)
-        .subcommand_help_heading("Objects")
-        .subcommand_value_name("OBJECT")
+        .disable_help_flag(true)
+        .args_override_self(true)
+        .arg(help.help("print the help; also on an object or command"))
         .args(OPTIONS.iter().map(option))
         .subcommands(OBJECTS.iter().map(|object| object_command(object)))
+        .settings_of_words("Objects", "OBJECT")
+}
+
+fn object_command(object: &'static Object) -> clap::Command {
+    let usage: Vec<String> = object.commands.iter().flat_map(|command| synopses(object, command)).collect();
+    clap::Command::new(object.name)
+        .about(object.about)
+        .override_usage(usage.join("\n       "))
+        .help_template("{about}\n\n{usage-heading} {usage}\n\nCommands:\n{subcommands}{after-help}\n")
+        .after_help(terms(object, object.commands))
+        .subcommands(object.commands.iter().map(|command| verb_command(object, command)))
+        .settings_of_words("Commands", "COMMAND")
+}
+
+fn verb_command(object: &'static Object, command: &'static Command) -> clap::Command {
+    let (word, alias) = command.verb.words();
+    clap::Command::new(word)
+        .visible_aliases(alias)
+        .about(command.about)
+        .override_usage(synopses(object, command).join("\n       "))
+        .help_template("{about}\n\n{usage-heading} {usage}{after-help}\n")
+        .after_help(terms(object, std::slice::from_ref(command)))
+        .args_override_self(true)
+        .arg(Arg::new("words").num_args(0..))
+}
+
+/// What is not plain in the forms of `commands`.
+fn terms(object: &Object, commands: &[Command]) -> String {
+    let used = |term: &str| {
+        let word = term.split(' ').next().unwrap_or(term);
+        commands.iter().flat_map(|command| command.forms).any(|form| form.contains(word))
+    };
+    let terms: Vec<_> = object.terms.iter().filter(|(term, _)| used(term)).collect();
+    let width = terms.iter().map(|(term, _)| term.len()).max().unwrap_or(0);
+    let lines: Vec<String> =
+        terms.iter().map(|(term, meaning)| format!("  {term:<width$}  {meaning}")).collect();
+    lines.join("\n")
+}
+
+/// What objects and commands have in common: words that clap does not know are complained about here, `help` is ours.
+trait Settings {
+    fn settings_of_words(self, heading: &'static str, name: &'static str) -> Self;
+}
+
+impl Settings for clap::Command {
+    fn settings_of_words(self, heading: &'static str, name: &'static str) -> Self {
+        let help = clap::Command::new("help").about("print this help").arg(Arg::new("words").num_args(0..));
+        self.allow_external_subcommands(true)
+            .disable_help_subcommand(true)
+            .args_override_self(true)
+            .subcommand_help_heading(heading)
+            .subcommand_value_name(name)
+            .subcommand(help)
+    }
 }
 
 fn option(opt: &Opt) -> Arg {
@@ -281,35 +359,9 @@ fn option(opt: &Opt) -> Arg {
         arg = arg.long(*long).visible_aliases(others.iter().copied());
     }
     match opt.value {
-        Some(value) => arg.value_name(value).overrides_with(opt.id),
-        None => arg.action(ArgAction::Count),
+        Some(value) => arg.value_name(value),
+        None => arg.action(ArgAction::SetTrue),
     }
-}
-
-fn object_command(object: &'static Object) -> clap::Command {
-    let usage: Vec<String> = object.commands.iter().flat_map(|command| synopses(object, command)).collect();
-    let mut terms = String::new();
-    for (term, meaning) in object.terms {
-        terms += &format!("  {term:<22} {meaning}\n");
-    }
-    let command = clap::Command::new(object.name)
-        .about(object.about)
-        .override_usage(usage.join("\n       "))
-        .after_help(terms)
-        .allow_external_subcommands(true)
-        .subcommand_help_heading("Commands")
-        .subcommands(object.commands.iter().map(|command| verb_command(object, command)));
-    // Options are the same everywhere: the general help lists them.
-    command.mut_args(|arg| arg.hide(true))
-}
-
-fn verb_command(object: &'static Object, command: &'static Command) -> clap::Command {
-    let (word, alias) = command.verb.words();
-    clap::Command::new(word)
-        .visible_aliases(alias)
-        .about(command.about)
-        .override_usage(synopses(object, command).join("\n       "))
-        .arg(Arg::new("words").num_args(0..).value_name("ARGUMENTS").hide(true))
 }
 
 /// One line for each form of a command.

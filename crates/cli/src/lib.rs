@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Leaves shared by the command-line tools: values, columns, scaled numbers, the way to the daemon, exit statuses.
+//! Leaves shared by the command-line tools: values, columns, scaled numbers, the way to the daemon, the prompt,
+//! exit statuses.
 //!
 //! Knows no object of the director: what a tool lists or changes is the tool's own business, and so is its command line.
 #![forbid(unsafe_code)]
@@ -8,6 +9,7 @@ pub mod columns;
 pub mod connect;
 pub mod exit;
 pub mod json;
+pub mod shell;
 pub mod units;
 pub mod value;
 

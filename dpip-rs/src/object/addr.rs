@@ -54,16 +54,15 @@ pub static OBJECT: Object = Object {
     ],
     terms: &[
         ("IP[/PLEN]", "address and prefix length; without a length, 32 or 128"),
-        ("SCOPE", "host, link, site, global (default) or a number from 0 to 255"),
-        ("LFT", "seconds, or forever (default)"),
+        ("scope N", "a number from 0 to 255; without a scope, global"),
+        ("SECS", "seconds; without a lifetime, forever"),
         ("sapool", "accepted for scripts: every address can serve as a local address"),
     ],
     text,
     json,
 };
 
-const IFADDR: &str =
-    "IP[/PLEN] dev IF [broadcast IP] [scope SCOPE] [valid_lft LFT] [preferred_lft LFT] [sapool]";
+const IFADDR: &str = "IP[/PLEN] dev IF [broadcast IP] [scope host|link|site|global|N] [valid_lft forever|SECS] [preferred_lft forever|SECS] [sapool]";
 
 fn add(call: &Call) -> Result<Job, Failure> {
     Ok(Job::set(Set::AddAddr(ifaddr(call)?)))

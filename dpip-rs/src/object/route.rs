@@ -29,7 +29,7 @@ pub static OBJECT: Object = Object {
         Command { verb: Verb::Set, forms: &[ROUTE], about: "the same as replace", parse: replace },
         Command {
             verb: Verb::Del,
-            forms: &["PREFIX [via IP] [dev IF] [scope SCOPE]"],
+            forms: &["{ default | IP[/PLEN] } [via IP] [dev IF] [scope host|kni_host|link|global]"],
             about: "delete a route; all that is named must agree",
             parse: del,
         },
@@ -47,8 +47,8 @@ pub static OBJECT: Object = Object {
         },
     ],
     terms: &[
-        ("PREFIX", "IP[/PLEN] or default; without a length, a host"),
-        ("SCOPE", "host (this director), kni_host (the host's own stack), link or global"),
+        ("IP[/PLEN]", "address and prefix length; without a length, a host"),
+        ("scope", "host: this director; kni_host: the host's own stack; link: a station; global: a gateway"),
         ("local", "the same as scope host"),
         ("mtu N", "bytes; 0 (default) for that of the link"),
         ("metric N", "the lowest wins among routes to one prefix"),
@@ -58,7 +58,7 @@ pub static OBJECT: Object = Object {
     json,
 };
 
-const ROUTE: &str = "PREFIX [via IP] dev IF [src IP] [mtu N] [scope SCOPE] [metric N] [local]";
+const ROUTE: &str = "{ default | IP[/PLEN] } [via IP] dev IF [src IP] [mtu N] [scope host|kni_host|link|global] [metric N] [local]";
 
 fn add(call: &Call) -> Result<Job, Failure> {
     change(call, Set::AddRoute)

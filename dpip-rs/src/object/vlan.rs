@@ -19,20 +19,20 @@ pub static OBJECT: Object = Object {
     commands: &[
         Command {
             verb: Verb::Add,
-            forms: &["[NAME] link IF [proto 802.1q] id N"],
+            forms: &["[NAME] link IF [proto 802.1q|vlan] id N"],
             about: "make a VLAN; without a name it is called IF.N",
             parse: add,
         },
         Command { verb: Verb::Del, forms: &["NAME", "link IF id N"], about: "remove a VLAN", parse: del },
         Command {
             verb: Verb::Show,
-            forms: &["[NAME]", "link IF [proto P] [id N]"],
+            forms: &["[NAME]", "link IF [proto 802.1q|vlan|802.1ad|QinQ] [id N]"],
             about: "list VLANs",
             parse: show,
         },
     ],
     terms: &[
-        ("proto P", "802.1q or vlan; 802.1ad and QinQ are known, but not supported"),
+        ("proto", "802.1q or vlan; 802.1ad and QinQ are known, but not supported"),
         ("id N", "1 to 4094"),
     ],
     text,

@@ -23,7 +23,7 @@ pub static OBJECT: Object = Object {
     commands: &[
         Command {
             verb: Verb::Show,
-            forms: &["[IF]", "cpu", "cpuN"],
+            forms: &["[IF]", "{ cpu | cpuN }"],
             about: "list links or CPUs; -s adds counters, -v what a device can do, -i repeats",
             parse: show,
         },
@@ -35,16 +35,16 @@ pub static OBJECT: Object = Object {
         },
         Command {
             verb: Verb::Set,
-            forms: &["IF ITEM VALUE..."],
+            forms: &["IF [promisc on|off] [allmulticast on|off] [link up|down] [mtu N] [addr MAC]"],
             about: "change a link; several items are changed together or not at all",
             parse: change::parse,
         },
     ],
     terms: &[
-        ("promisc, allmulticast", "on or off"),
-        ("link", "up or down"),
-        ("mtu", "longest IP packet in bytes, 68 to 9000"),
-        ("addr", "Ethernet address"),
+        ("promisc", "receive frames of all stations"),
+        ("allmulticast", "receive all multicast frames"),
+        ("mtu N", "longest IP packet in bytes, 68 to 9000"),
+        ("addr MAC", "Ethernet address: six hexadecimal octets, as 02:00:00:00:00:01"),
     ],
     text,
     json,
