@@ -30,5 +30,6 @@ pub mod sim;
 pub mod snapshot;
 mod stack;
 pub mod steer;
+pub mod synproxy;
 pub mod tick;
 pub mod verdict;

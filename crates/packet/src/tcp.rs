@@ -28,6 +28,12 @@ pub mod flag {
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
+    /// Congestion was seen; in a SYN: congestion notification is understood (RFC 3168).
+    pub const ECE: u8 = 0x40;
+    /// The window was reduced; in a SYN together with [`ECE`].
+    pub const CWR: u8 = 0x80;
 }
 
 /// Option kinds.
@@ -38,10 +44,18 @@ pub mod option {
     pub const NOP: u8 = 1;
     /// Maximum segment size, length 4.
     pub const MSS: u8 = 2;
+    /// Window scale, length 3.
+    pub const WSCALE: u8 = 3;
+    /// Selective acknowledgements are understood, length 2.
+    pub const SACK_PERMITTED: u8 = 4;
     /// Selective acknowledgement blocks.
     pub const SACK: u8 = 5;
     /// Timestamps, length 10.
     pub const TIMESTAMPS: u8 = 8;
+    /// MD5 signature (RFC 2385).
+    pub const MD5: u8 = 19;
+    /// Authentication (RFC 5925).
+    pub const AUTHENTICATION: u8 = 29;
 }
 
 /// The fixed part of a header.

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Cookies: initial sequence numbers that prove, when a client acknowledges them, that it received our SYN-ACK and what it had offered.
+//!
+//! ```text
+//!   without timestamps   | MAC, 23 bits                     | mss 3 | wscale 4 | sack 1 | slot 1 |
+//!   with timestamps      | MAC, 28 bits                                      | mss 3    | slot 1 |
+//!                          and in the low bits of our timestamp    | ecn 1 | sack 1 | wscale 4 |
+//! ```
+//!
+//! The MAC is SipHash-2-4 over addresses, ports, the client's sequence number and every encoded bit, under a key of the minute. Every
+//! bit of the number is either checked or data under the check: a blind guess passes once in 2^32 / 512 tries without timestamps and
+//! once in 2^32 / 16 with them. Keys follow from one master key and the number of the minute, so directors that share the master key
+//! (and know the time to within a minute) accept each other's cookies.
+
+use siphasher::sip::SipHasher24;
+
+use super::offer::{MAX_WSCALE, Offer};
+use crate::conn::Tuple;
+
+/// The secret all keys follow from.
+pub type MasterKey = [u8; 16];
+
+/// Seconds a key is used to make cookies; it is accepted for as long again.
+pub const SLOT_SECS: u64 = 60;
+
+/// Maximum segment sizes that a cookie can remember over IPv4, in bytes. In between, the next smaller one is taken. Ethernet, PPPoE,
+/// common tunnels, jumbo frames; 536 for who says nothing (RFC 9293 3.7.1).
+pub const MSS4: [u16; 8] = [536, 1220, 1300, 1360, 1400, 1440, 1460, 8960];
+
+/// The same over IPv6, where the header takes twenty bytes more.
+pub const MSS6: [u16; 8] = [536, 1220, 1300, 1360, 1400, 1420, 1440, 8940];
+
+/// Makes and checks cookies; a worker's own, with the keys of the present minutes at hand.
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    master: MasterKey,
+    keys: [(u64, [u8; 16]); 4],
+}
+
+/// What goes into a SYN-ACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its sequence number.
+    pub isn: u32,
+    /// Its timestamp, when the client has timestamps.
+    pub tsval: Option<u32>,
+}
+
+/// Why an acknowledgement is no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It was a cookie once.
+    Expired,
+    /// It never was.
+    Forged,
+}
+
+/// What a client's acknowledgement says.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The client's first sequence number: that of the segment, less one.
+    pub isn: u32,
+    /// Our first sequence number: the acknowledgement, less one.
+    pub cookie: u32,
+    /// Its timestamp and echo, if it has them.
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl Cookies {
+    /// Cookies under a master key.
+    pub fn new(master: MasterKey) -> Self {
+        // No minute has the largest number, so no slot of the cache is taken for filled.
+        Cookies { master, keys: [(u64::MAX, [0; 16]); 4] }
+    }
+
+    /// The secret.
+    pub fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// A cookie for a client whose SYN had sequence number `isn`. What the offer lacks or the caller took out of it will not come back.
+    ///
+    /// `unix_ms` is the time of day in milliseconds since 1970; our timestamps count it, so that they grow.
+    pub fn make(&mut self, flow: &Tuple, isn: u32, offer: &Offer, unix_ms: u64) -> Cookie {
+        let slot = unix_ms / 1000 / SLOT_SECS;
+        let key = self.key(slot);
+        let mss = index_of(flow, offer.mss);
+        match offer.tsval {
+            None => {
+                let data = pack(offer);
+                let low = u32::from(mss) << 6 | u32::from(data & 31) << 1 | (slot & 1) as u32;
+                let mac = mac(&key, flow, isn, low, NO_TIMESTAMPS);
+                Cookie { isn: mac << 9 | low, tsval: None }
+            }
+            Some(_) => {
+                let data = pack(offer);
+                let low = u32::from(mss) << 1 | (slot & 1) as u32;
+                let mac = mac(&key, flow, isn, low, data);
+                Cookie { isn: mac << 4 | low, tsval: Some(stamp(unix_ms as u32, data)) }
+            }
+        }
+    }
+
+    /// What the client had offered, if its acknowledgement proves that it did.
+    ///
+    /// The maximum segment size is the one remembered, not greater than the one offered. The timestamp is that of the acknowledgement.
+    ///
+    /// # Errors
+    /// [`Unproven`] otherwise.
+    pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Offer, Unproven> {
+        let now = unix_ms / 1000 / SLOT_SECS;
+        let (low_bits, data) = match claim.timestamps {
+            None => (9, NO_TIMESTAMPS),
+            Some((_, echo)) => (4, (echo & STAMP_DATA) as u8),
+        };
+        let low = claim.cookie & ((1 << low_bits) - 1);
+        let packed = match claim.timestamps {
+            None => (low >> 1 & 31) as u8,
+            Some(_) => data,
+        };
+        // The lowest bit says which of two neighbouring minutes it was.
+        let slot = now.wrapping_sub((now ^ u64::from(low)) & 1);
+        let right = |key: [u8; 16]| {
+            let bits = 32 - low_bits;
+            claim.cookie >> low_bits == mac(&key, flow, claim.isn, low, data) & (u32::MAX >> (32 - bits))
+        };
+        if !right(self.key(slot)) {
+            let once = right(self.key(slot.wrapping_sub(2)));
+            return Err(if once { Unproven::Expired } else { Unproven::Forged });
+        }
+        let mss = match claim.timestamps {
+            None => low >> 6,
+            Some(_) => low >> 1,
+        };
+        let mss = table(flow).get(mss as usize).copied();
+        Ok(Offer { mss, tsval: claim.timestamps.map(|(value, _)| value), ..unpack(packed) })
+    }
+
+    /// The key of a minute.
+    fn key(&mut self, slot: u64) -> [u8; 16] {
+        let cached = &mut self.keys[(slot & 3) as usize];
+        if cached.0 != slot {
+            let half = |which: u8| {
+                let mut input = [0; 9];
+                input[..8].copy_from_slice(&slot.to_be_bytes());
+                input[8] = which;
+                SipHasher24::new_with_key(&self.master).hash(&input).to_be_bytes()
+            };
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&half(0));
+            key[8..].copy_from_slice(&half(1));
+            *cached = (slot, key);
+        }
+        cached.1
+    }
+}
+
+/// Marks cookies whose data are in the sequence number alone: six bits never say this.
+const NO_TIMESTAMPS: u8 = 0xff;
+
+/// The low bits of our timestamps that carry data.
+const STAMP_DATA: u32 = 63;
+
+/// The value of the window-scale bits for a client that offers none.
+const NO_WSCALE: u8 = 15;
+
+/// The low bits of SipHash over all that a cookie vouches for.
+fn mac(key: &[u8; 16], flow: &Tuple, isn: u32, low: u32, data: u8) -> u32 {
+    let mut input = [0; 48];
+    let len = match flow {
+        Tuple::V4(t) => {
+            input[..4].copy_from_slice(&t.src.to_be_bytes());
+            input[4..8].copy_from_slice(&t.dst.to_be_bytes());
+            8
+        }
+        Tuple::V6(t) => {
+            input[..16].copy_from_slice(&t.src.to_be_bytes());
+            input[16..32].copy_from_slice(&t.dst.to_be_bytes());
+            32
+        }
+    };
+    let (sport, dport) = match flow {
+        Tuple::V4(t) => (t.sport, t.dport),
+        Tuple::V6(t) => (t.sport, t.dport),
+    };
+    input[len..len + 2].copy_from_slice(&sport.to_be_bytes());
+    input[len + 2..len + 4].copy_from_slice(&dport.to_be_bytes());
+    input[len + 4..len + 8].copy_from_slice(&isn.to_be_bytes());
+    input[len + 8..len + 10].copy_from_slice(&(low as u16).to_be_bytes());
+    input[len + 10] = data;
+    SipHasher24::new_with_key(key).hash(&input[..len + 16]) as u32
+}
+
+/// Everything but the segment size in six bits: ECN, SACK, window scale.
+fn pack(offer: &Offer) -> u8 {
+    let wscale = offer.wscale.map_or(NO_WSCALE, |shift| shift.min(MAX_WSCALE));
+    // Without timestamps there is room for five bits: scale above SACK, no ECN.
+    match offer.tsval {
+        None => wscale << 1 | u8::from(offer.sack),
+        Some(_) => u8::from(offer.ecn) << 5 | wscale << 1 | u8::from(offer.sack),
+    }
+}
+
+fn unpack(data: u8) -> Offer {
+    let wscale = data >> 1 & 15;
+    Offer {
+        wscale: (wscale != NO_WSCALE).then_some(wscale),
+        sack: data & 1 == 1,
+        ecn: data >> 5 & 1 == 1,
+        ..Offer::default()
+    }
+}
+
+/// The latest time not after `now` whose low bits are `data`.
+fn stamp(now: u32, data: u8) -> u32 {
+    let value = now & !STAMP_DATA | u32::from(data);
+    if value > now { value.wrapping_sub(STAMP_DATA + 1) } else { value }
+}
+
+fn table(flow: &Tuple) -> &'static [u16; 8] {
+    match flow {
+        Tuple::V4(_) => &MSS4,
+        Tuple::V6(_) => &MSS6,
+    }
+}
+
+/// The largest size remembered that is not above what was offered.
+fn index_of(flow: &Tuple, mss: Option<u16>) -> u8 {
+    let mss = mss.unwrap_or(0);
+    table(flow).iter().rposition(|&size| size <= mss).unwrap_or(0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MASTER: MasterKey = *b"a secret of ours";
+    /// Some second in 2026, ten seconds into its minute.
+    const NOW: u64 = 1_767_225_610_000;
+
+    fn v4() -> Tuple {
+        Tuple::new("192.0.2.10:40000".parse().unwrap(), "203.0.113.80:80".parse().unwrap())
+            .expect("one family")
+    }
+
+    fn v6() -> Tuple {
+        Tuple::new("[2001:db8::10]:40000".parse().unwrap(), "[2001:db8:1::80]:80".parse().unwrap())
+            .expect("one family")
+    }
+
+    fn claim(isn: u32, cookie: Cookie) -> Claim {
+        Claim { isn, cookie: cookie.isn, timestamps: cookie.tsval.map(|echo| (7777, echo)) }
+    }
+
+    #[test]
+    fn what_was_offered_comes_back_with_the_size_rounded_down() {
+        let mut cookies = Cookies::new(MASTER);
+        for (flow, offered, remembered) in [
+            (v4(), Some(1460), 1460),
+            (v4(), Some(1459), 1440),
+            (v4(), Some(9000), 8960),
+            (v4(), Some(100), 536),
+            (v4(), None, 536),
+            (v6(), Some(1440), 1440),
+            (v6(), Some(1430), 1420),
+            (v6(), Some(8940), 8940),
+        ] {
+            for tsval in [None, Some(5)] {
+                for wscale in [None, Some(0), Some(7), Some(14)] {
+                    let offer = Offer { mss: offered, wscale, sack: true, tsval, ecn: tsval.is_some() };
+                    let cookie = cookies.make(&flow, 99, &offer, NOW);
+                    let seen = cookies.check(&flow, &claim(99, cookie), NOW + 5000);
+                    let tsval = tsval.map(|_| 7777);
+                    assert_eq!(seen, Ok(Offer { mss: Some(remembered), tsval, ..offer }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_cookie_lives_through_one_change_of_key_and_not_through_two() {
+        let mut cookies = Cookies::new(MASTER);
+        for offer in [Offer::default(), Offer { tsval: Some(1), ..Offer::default() }] {
+            let claim = claim(1, cookies.make(&v4(), 1, &offer, NOW));
+            // Ten seconds of its minute have passed: fifty to the next, a hundred and ten to the one after.
+            for (later, expected) in [
+                (0, true),
+                (49_999, true),
+                (50_000, true),
+                (109_999, true),
+                (110_000, false),
+                (230_000, false),
+            ] {
+                let seen = cookies.check(&v4(), &claim, NOW + later).is_ok();
+                assert_eq!(seen, expected, "after {later} ms");
+            }
+            assert_eq!(cookies.check(&v4(), &claim, NOW + 120_000), Err(Unproven::Expired));
+            assert_eq!(cookies.check(&v4(), &claim, NOW + 900_000), Err(Unproven::Forged));
+        }
+    }
+
+    #[test]
+    fn directors_that_share_the_master_key_accept_each_others_cookies() {
+        let (mut one, mut other, mut stranger) =
+            (Cookies::new(MASTER), Cookies::new(MASTER), Cookies::new(*b"another secret!!"));
+        let offer = Offer { mss: Some(1460), wscale: Some(7), sack: true, ..Offer::default() };
+        let claim = claim(1, one.make(&v6(), 1, &offer, NOW));
+        // Their clocks may differ by some seconds.
+        assert_eq!(other.check(&v6(), &claim, NOW + 3_000).map(|o| o.wscale), Ok(Some(7)));
+        assert_eq!(stranger.check(&v6(), &claim, NOW), Err(Unproven::Forged));
+    }
+
+    /// Requirement of the strength: every sequence number below the MAC stands for data and a minute, and there are no more of them.
+    #[test]
+    fn no_more_than_512_or_16_values_are_accepted() {
+        let mut cookies = Cookies::new(MASTER);
+        let low = |bits: u32| 0..1_u32 << bits;
+        assert_eq!((low(9).len(), low(4).len()), (512, 16));
+        // For each value below the MAC at most one number is right: all 2^23 of one such value are tried.
+        let offer = Offer { mss: Some(1460), wscale: Some(7), sack: true, ..Offer::default() };
+        let cookie = cookies.make(&v4(), 1, &offer, NOW);
+        let accepted = (0..1 << 23)
+            .filter(|mac| {
+                let cookie = mac << 9 | cookie.isn & 511;
+                cookies.check(&v4(), &Claim { isn: 1, cookie, timestamps: None }, NOW).is_ok()
+            })
+            .count();
+        assert_eq!(accepted, 1);
+    }
+
+    #[test]
+    fn our_timestamps_never_go_back() {
+        let mut last = 0;
+        for now in (1000..5000).step_by(7) {
+            let stamp = stamp(now, 63 - (now % 5) as u8);
+            assert!(stamp <= now && now - stamp < 64, "{stamp} at {now}");
+            assert!(stamp >= last || last - stamp < 64);
+            last = stamp;
+        }
+        assert_eq!(stamp(3, 63), u32::MAX, "the clock wraps with the numbers");
+    }
+
+    proptest! {
+        #[test]
+        fn any_forged_bit_fails(
+            isn: u32, six: bool, ts: bool, bit in 0usize..300, mss in 500u16..9000,
+            wscale in proptest::option::of(0u8..15), sack: bool,
+        ) {
+            let mut cookies = Cookies::new(MASTER);
+            let flow = if six { v6() } else { v4() };
+            let offer = Offer { mss: Some(mss), wscale, sack, tsval: ts.then_some(1), ecn: false };
+            let cookie = cookies.make(&flow, isn, &offer, NOW);
+            let mut claim = claim(isn, cookie);
+            prop_assert!(cookies.check(&flow, &claim, NOW).is_ok());
+            let forged = match bit {
+                0..32 => { claim.cookie ^= 1 << bit; flow }
+                32..64 => { claim.isn ^= 1 << (bit - 32); flow }
+                64..70 if ts => { claim.timestamps = claim.timestamps.map(|(v, echo)| (v, echo ^ 1 << (bit - 64))); flow }
+                _ => flip(flow, bit % 96),
+            };
+            prop_assert_eq!(cookies.check(&forged, &claim, NOW), Err(Unproven::Forged));
+        }
+    }
+
+    /// The flow with one bit of an address or port changed.
+    fn flip(mut flow: Tuple, bit: usize) -> Tuple {
+        match &mut flow {
+            Tuple::V4(t) => match bit {
+                0..32 => t.src ^= 1 << bit,
+                32..64 => t.dst ^= 1 << (bit - 32),
+                64..80 => t.sport ^= 1 << (bit - 64),
+                _ => t.dport ^= 1 << (bit - 80),
+            },
+            Tuple::V6(t) => match bit {
+                0..32 => t.src ^= 1 << (4 * bit),
+                32..64 => t.dst ^= 1 << (4 * (bit - 32)),
+                64..80 => t.sport ^= 1 << (bit - 64),
+                _ => t.dport ^= 1 << (bit - 80),
+            },
+        }
+        flow
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a client offers in its SYN, as far as a cookie can remember it, and the TCP options that say so.
+
+use packet::tcp::{self, option};
+
+/// What a client offers in its SYN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Largest segment it takes, in bytes (RFC 9293 3.7.1); `None` when it does not say.
+    pub mss: Option<u16>,
+    /// How far its windows are shifted, 0 to 14 (RFC 7323 2); `None` when it offers no scaling. 0 and `None` are different:
+    /// only who offers scaling may be answered with it.
+    pub wscale: Option<u8>,
+    /// It takes selective acknowledgements (RFC 2018).
+    pub sack: bool,
+    /// Its clock (RFC 7323 3); `None` when it has no timestamps.
+    pub tsval: Option<u32>,
+    /// It wants explicit congestion notification in the classic way (RFC 3168 6.1.1).
+    pub ecn: bool,
+}
+
+/// What the proxy does with an option of a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Understood and answered, as far as the configuration allows.
+    Understood,
+    /// Left out of the answer: the client goes on without it.
+    Stripped,
+    /// The connection cannot be proxied: both ends would have to agree on what only they know.
+    Refused,
+}
+
+/// What becomes of an option by its kind.
+///
+/// A Fast Open request (RFC 7413) goes unanswered and its data unacknowledged, so the client sends them again; a multipath client
+/// (RFC 8684) falls back to plain TCP when the SYN-ACK has no MP_CAPABLE. Signatures (RFC 2385, RFC 5925) cover addresses, ports
+/// and sequence numbers that the proxy changes.
+pub fn treatment(kind: u8) -> Treatment {
+    match kind {
+        option::MSS | option::WSCALE | option::SACK_PERMITTED | option::TIMESTAMPS => Treatment::Understood,
+        option::MD5 | option::AUTHENTICATION => Treatment::Refused,
+        _ => Treatment::Stripped,
+    }
+}
+
+/// Reads the options of a SYN; `None` when one of them cannot be proxied.
+pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
+    let mut offer = Offer { ecn: flags & ECN == ECN && !ae, ..Offer::default() };
+    for (kind, at) in tcp::options(options) {
+        let value = &options[at.start + 2..at.end];
+        match (kind, value) {
+            // A maximum of 0 is nonsense and counts as unsaid.
+            (option::MSS, &[high, low]) => {
+                offer.mss = Some(u16::from_be_bytes([high, low])).filter(|&mss| mss > 0)
+            }
+            // RFC 7323 2.3: a larger shift counts as 14.
+            (option::WSCALE, &[shift]) => offer.wscale = Some(shift.min(MAX_WSCALE)),
+            (option::SACK_PERMITTED, []) => offer.sack = true,
+            (option::TIMESTAMPS, &[a, b, c, d, ..]) if value.len() == 8 => {
+                offer.tsval = Some(u32::from_be_bytes([a, b, c, d]));
+            }
+            _ if treatment(kind) == Treatment::Refused => return None,
+            _ => {}
+        }
+    }
+    Some(offer)
+}
+
+/// The value and echo of the timestamps option of a segment.
+pub fn timestamps(options: &[u8]) -> Option<(u32, u32)> {
+    let (_, at) = tcp::options(options).find(|(kind, at)| *kind == option::TIMESTAMPS && at.len() == 10)?;
+    let value = options[at].last_chunk::<8>()?;
+    let [a, b, c, d, e, f, g, h] = *value;
+    Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+}
+
+/// The options of a SYN or SYN-ACK, padded to whole words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    bytes: [u8; MAX_OPTIONS],
+    len: usize,
+}
+
+/// What to write into a SYN or SYN-ACK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Largest segment.
+    pub mss: Option<u16>,
+    /// Window shift.
+    pub wscale: Option<u8>,
+    /// Selective acknowledgements.
+    pub sack: bool,
+    /// Timestamp and echo.
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl Options {
+    /// The bytes, a multiple of four.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Writes what is said in the order and padding that Linux uses: MSS, SACK permitted, timestamps, window scale.
+    pub fn write(said: &Said) -> Options {
+        let mut out = Options::default();
+        if let Some(mss) = said.mss {
+            out.put(&[option::MSS, 4]);
+            out.put(&mss.to_be_bytes());
+        }
+        match (said.sack, said.timestamps) {
+            (true, Some(_)) => out.put(&[option::SACK_PERMITTED, 2]),
+            (false, Some(_)) => out.put(&[option::NOP, option::NOP]),
+            (true, None) => out.put(&[option::NOP, option::NOP, option::SACK_PERMITTED, 2]),
+            (false, None) => {}
+        }
+        if let Some((value, echo)) = said.timestamps {
+            out.put(&[option::TIMESTAMPS, 10]);
+            out.put(&value.to_be_bytes());
+            out.put(&echo.to_be_bytes());
+        }
+        if let Some(shift) = said.wscale {
+            out.put(&[option::NOP, option::WSCALE, 3, shift]);
+        }
+        out
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+}
+
+/// Largest window shift (RFC 7323 2.3).
+pub const MAX_WSCALE: u8 = 14;
+
+/// MSS, SACK with timestamps, window scale: 4, 12 and 4 bytes.
+pub const MAX_OPTIONS: usize = 20;
+
+/// Both congestion bits of the flag byte: what a client sets that wants classic ECN.
+const ECN: u8 = tcp::flag::ECE | tcp::flag::CWR;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINUX: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7];
+
+    #[test]
+    fn what_linux_offers_is_read() {
+        let offer = read(&LINUX, tcp::flag::SYN, false).expect("nothing to refuse");
+        let expected = Offer { mss: Some(1460), wscale: Some(7), sack: true, tsval: Some(256), ecn: false };
+        assert_eq!(offer, expected);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_told_from_zero() {
+        assert_eq!(read(&[], 2, false), Some(Offer::default()));
+        let zero = read(&[2, 4, 0, 0, 1, 3, 3, 0], 2, false).expect("nothing to refuse");
+        assert_eq!((zero.mss, zero.wscale), (None, Some(0)));
+        let large = read(&[1, 3, 3, 200], 2, false).expect("nothing to refuse");
+        assert_eq!(large.wscale, Some(14));
+    }
+
+    #[test]
+    fn classic_ecn_needs_both_bits_and_not_the_third() {
+        let ecn = |flags, ae| read(&[], flags, ae).expect("nothing to refuse").ecn;
+        assert!(ecn(0xc2, false));
+        assert!(!ecn(0xc2, true), "accurate ECN (RFC 9768) is answered as by a host without it");
+        assert!(!ecn(0x42, false) && !ecn(0x82, false));
+    }
+
+    #[test]
+    fn signatures_refuse_and_everything_unknown_is_stripped() {
+        let mut md5 = [0; 20];
+        md5[..2].copy_from_slice(&[19, 18]);
+        assert_eq!(read(&md5, 2, false), None);
+        assert_eq!(read(&[29, 4, 1, 1], 2, false), None);
+        // Fast Open, MP_CAPABLE, user timeout, an experiment, one nobody knows.
+        for kind in [34, 30, 28, 253, 99] {
+            assert_eq!(treatment(kind), Treatment::Stripped);
+            assert_eq!(read(&[kind, 4, 0, 0], 2, false), Some(Offer::default()), "kind {kind}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_wrong_length_are_not_believed() {
+        for list in [&[2u8, 3, 5][..], &[3, 4, 7, 7], &[4, 3, 0], &[8, 9, 0, 0, 0, 1, 0, 0, 0], &[2, 4]] {
+            assert_eq!(read(list, 2, false), Some(Offer::default()), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_can_be_said_is_what_linux_says() {
+        let said = Said { mss: Some(1460), wscale: Some(7), sack: true, timestamps: Some((256, 0)) };
+        assert_eq!(Options::write(&said).bytes(), LINUX);
+    }
+
+    #[test]
+    fn whatever_is_said_fills_whole_words_and_is_read_back() {
+        for bits in 0..16_u8 {
+            let has = |bit: u8| bits & bit != 0;
+            let said = Said {
+                mss: has(1).then_some(1400),
+                wscale: has(2).then_some(3),
+                sack: has(4),
+                timestamps: has(8).then_some((0x0102_0304, 0x0506_0708)),
+            };
+            let options = Options::write(&said);
+            assert!(options.bytes().len().is_multiple_of(4));
+            let offer = read(options.bytes(), 2, false).expect("nothing to refuse");
+            let back = Said {
+                mss: offer.mss,
+                wscale: offer.wscale,
+                sack: offer.sack,
+                timestamps: timestamps(options.bytes()),
+            };
+            assert_eq!(back, said);
+        }
+    }
+}
