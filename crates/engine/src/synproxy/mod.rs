@@ -12,3 +12,4 @@
 
 pub mod cookie;
 pub mod offer;
+pub mod segment;

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Segments the proxy makes itself: SYN-ACK and RST to clients, SYN and ACK to servers. None carries data.
+
+use packet::{Buffer, checksum, ipv4, ipv6, proto, tcp};
+
+use super::offer::Options;
+use crate::conn::Tuple;
+use crate::l3::Ip;
+
+/// A TCP segment without data, and the IP header before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// From where to where.
+    pub tuple: Tuple,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number; only told when the flags say that it counts.
+    pub ack: u32,
+    /// Flags of [`tcp::flag`].
+    pub flags: u8,
+    /// Window, not scaled.
+    pub window: u16,
+    /// Options.
+    pub options: Options,
+    /// TTL or hop limit.
+    pub ttl: u8,
+}
+
+impl Segment {
+    /// Bytes of the packet, IP header included.
+    pub fn len(&self) -> usize {
+        self.header_len() + tcp::LEN + self.options.bytes().len()
+    }
+
+    fn header_len(&self) -> usize {
+        match self.tuple {
+            Tuple::V4(_) => ipv4::LEN,
+            Tuple::V6(_) => ipv6::LEN,
+        }
+    }
+
+    /// Writes the packet, all checksums right; `None`, with `bytes` half written, when they are fewer than [`Segment::len`].
+    pub fn write(&self, bytes: &mut [u8]) -> Option<()> {
+        let options = self.options.bytes();
+        let payload_len = tcp::LEN + options.len();
+        let (sport, dport, pseudo) = match self.tuple {
+            Tuple::V4(t) => {
+                // The identification may be anything in packets that must not be fragmented (RFC 6864 4.1).
+                let header = ipv4::Repr {
+                    src: t.src,
+                    dst: t.dst,
+                    proto: proto::TCP,
+                    ttl: self.ttl,
+                    tos: 0,
+                    id: 0,
+                    flags: ipv4::DF,
+                    payload_len,
+                };
+                header.emit(bytes)?;
+                (t.sport, t.dport, checksum::pseudo4(t.src, t.dst, proto::TCP, payload_len))
+            }
+            Tuple::V6(t) => {
+                let (src, dst) = (t.src, t.dst);
+                let header =
+                    ipv6::Repr { src, dst, next_header: proto::TCP, hop_limit: self.ttl, payload_len };
+                header.emit(bytes)?;
+                (t.sport, t.dport, checksum::pseudo6(src, dst, proto::TCP, payload_len))
+            }
+        };
+        let l4 = bytes.get_mut(self.header_len()..self.len())?;
+        let ack = if self.flags & tcp::flag::ACK != 0 { self.ack } else { 0 };
+        l4[..2].copy_from_slice(&sport.to_be_bytes());
+        l4[2..4].copy_from_slice(&dport.to_be_bytes());
+        l4[tcp::at::SEQ..tcp::at::SEQ + 4].copy_from_slice(&self.seq.to_be_bytes());
+        l4[tcp::at::ACK..tcp::at::ACK + 4].copy_from_slice(&ack.to_be_bytes());
+        l4[12] = (payload_len / 4) as u8 * 16;
+        l4[13] = self.flags;
+        l4[14..16].copy_from_slice(&self.window.to_be_bytes());
+        l4[16..20].fill(0);
+        l4[tcp::LEN..].copy_from_slice(options);
+        let sum = !checksum::fold(pseudo + checksum::sum(l4));
+        l4[tcp::at::CHECKSUM..tcp::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+        Some(())
+    }
+
+    /// Puts the segment in place of a received packet and sends its frame back where it came from: in the same buffer, behind the same
+    /// Ethernet header and tag with the stations exchanged. `false`, and nothing changed, when it is longer than what was received.
+    ///
+    /// Never more bytes go back than came: who forges the source of a SYN gains nothing from the answer.
+    pub fn answer<P: Buffer>(&self, pkt: &mut P, l3: usize, received: &Ip) -> bool {
+        if self.len() > usize::from(received.total_len) {
+            return false;
+        }
+        let surplus = pkt.data().len() - (l3 + self.len());
+        let written = pkt.data_mut().get_mut(l3..).and_then(|bytes| self.write(bytes));
+        debug_assert!(written.is_some(), "the received packet was longer");
+        if let Some(macs) = pkt.data_mut().first_chunk_mut::<12>() {
+            macs.rotate_left(6);
+        }
+        pkt.trim(surplus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{SlicedPacket, TransportSlice};
+    use packet::{Csum, Frame, build};
+
+    use super::*;
+    use crate::l3;
+    use crate::link::RxCsum;
+    use crate::synproxy::offer::Said;
+
+    const MACS: build::Macs = ([2, 0, 0, 0, 0, 0xfe], [2, 0, 0, 0, 0, 1]);
+
+    fn syn(six: bool) -> (Frame, Ip, Tuple) {
+        let (src, dst) =
+            if six { ("[fd01::1]:4000", "[fd01::100]:80") } else { ("10.1.0.1:4000", "10.1.0.100:80") };
+        let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+        let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7];
+        let segment =
+            build::Segment { seq: 99, flags: 2, options: &options, payload: b"fast", ..Default::default() };
+        let frame = build::tcp(MACS, src, dst, segment);
+        let ip = if six {
+            l3::accept6(&frame[14..])
+        } else {
+            l3::accept4(&frame[14..], Csum::Unknown, RxCsum::Verify)
+        };
+        let tuple = Tuple::new(src, dst).expect("one family");
+        (Frame::new(&frame), ip.expect("a sound packet"), tuple)
+    }
+
+    #[test]
+    fn the_answer_takes_the_place_of_what_was_received() {
+        for six in [false, true] {
+            let (mut frame, ip, tuple) = syn(six);
+            let said = Said { mss: Some(1452), wscale: Some(9), sack: true, timestamps: Some((70, 256)) };
+            let answer = Segment {
+                tuple: tuple.reversed(),
+                seq: 0xdead_beef,
+                ack: 100,
+                flags: tcp::flag::SYN | tcp::flag::ACK,
+                window: 14_520,
+                options: Options::write(&said),
+                ttl: 63,
+            };
+            assert!(answer.answer(&mut frame, 14, &ip));
+            let bytes = frame.data();
+            assert_eq!((&bytes[..6], &bytes[6..12]), (&MACS.1[..], &MACS.0[..]));
+            assert_eq!(bytes.len(), 14 + if six { 40 } else { 20 } + 40);
+            let packet = SlicedPacket::from_ethernet(bytes).expect("a sound frame");
+            let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { panic!("no TCP: {packet:?}") };
+            assert_eq!((tcp.source_port(), tcp.destination_port()), (80, 4000));
+            assert_eq!((tcp.sequence_number(), tcp.acknowledgment_number()), (0xdead_beef, 100));
+            assert_eq!((tcp.syn(), tcp.ack(), tcp.window_size()), (true, true, 14_520));
+            assert!(tcp.payload().is_empty());
+            let sum = match packet.net.as_ref().expect("a network layer") {
+                etherparse::NetSlice::Ipv4(ip) => {
+                    let header = ip.header();
+                    assert_eq!((header.ttl(), header.dont_fragment()), (63, true));
+                    assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
+                    assert_eq!(header.source(), [10, 1, 0, 100]);
+                    tcp.calc_checksum_ipv4(header.source(), header.destination())
+                }
+                etherparse::NetSlice::Ipv6(ip) => {
+                    assert_eq!(ip.header().hop_limit(), 63);
+                    tcp.calc_checksum_ipv6(ip.header().source(), ip.header().destination())
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(sum.expect("it fits"), tcp.checksum());
+        }
+    }
+
+    #[test]
+    fn an_answer_longer_than_the_packet_is_none() {
+        for six in [false, true] {
+            let (frame, _, tuple) = syn(six);
+            let short = build::tcp(
+                MACS,
+                tuple.source(),
+                tuple.target(),
+                build::Segment { flags: 2, ..Default::default() },
+            );
+            let ip = if six {
+                l3::accept6(&short[14..])
+            } else {
+                l3::accept4(&short[14..], Csum::Unknown, RxCsum::Verify)
+            };
+            let mut pkt = Frame::new(&short);
+            let options = Options::write(&Said { mss: Some(536), ..Said::default() });
+            let answer =
+                Segment { tuple: tuple.reversed(), seq: 1, ack: 2, flags: 0x12, window: 0, options, ttl: 64 };
+            assert!(!answer.answer(&mut pkt, 14, &ip.expect("a sound packet")));
+            assert_eq!(pkt.data(), short);
+            assert!(frame.data().len() > short.len());
+        }
+    }
+}
