@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A whole lab: the network, the director, the real servers, and a scenario that is run in it.
+
+use std::fs::{File, OpenOptions};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+use crate::client::{self, Pace};
+use crate::director::Director;
+use crate::net::{Family, Net, Plan};
+use crate::netns::{Names, need_root};
+use crate::server::Server;
+use crate::sweep;
+
+/// Everything a scenario plays with. Dropping it removes all of it.
+#[derive(Debug)]
+pub struct Lab {
+    /// What was asked for.
+    pub plan: Plan,
+    /// The director.
+    pub director: Director,
+    /// The real servers, in the order of their addresses.
+    pub servers: Vec<Server>,
+    /// The namespaces.
+    pub net: Net,
+    dir: TempDir,
+    _turn: Turn,
+}
+
+/// Runs a scenario in a lab of its own. Afterwards the director must be healthy, every packet accounted for, and the daemon must
+/// end well. When anything fails, what the director has to say is printed first.
+///
+/// # Panics
+/// The scenario fails or panics.
+pub fn scenario(plan: Plan, body: impl FnOnce(&mut Lab) -> Result<()>) {
+    eprintln!("lab: {plan}");
+    let mut lab = Lab::start(plan).unwrap_or_else(|e| panic!("the lab does not start: {e:?}"));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        body(&mut lab)?;
+        lab.director.healthy()?;
+        lab.director.conserves()?;
+        lab.director.stop()
+    }));
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            lab.report();
+            panic!("{error:?}");
+        }
+        Err(panic) => {
+            lab.report();
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Lab {
+    /// Builds the network, starts servers and director, and gives the director its addresses.
+    ///
+    /// # Errors
+    /// Not root; a tool or program is missing; something does not start.
+    pub fn start(plan: Plan) -> Result<Self> {
+        Lab::start_as(plan, &Names::unique())
+    }
+
+    /// [`Lab::start`] with namespaces of these names.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_as(plan: Plan, names: &Names) -> Result<Self> {
+        need_root()?;
+        let turn = Turn::take()?;
+        sweep::orphans();
+        let dir = tempfile::Builder::new().prefix("dpvs-lab-").tempdir()?;
+        let net = Net::build(&plan, names)?;
+        let servers = (1..)
+            .zip(&net.servers)
+            .map(|(n, ns)| Server::start(ns, &format!("server{n}"), dir.path()))
+            .collect::<Result<_>>()?;
+        let director = Director::start(&net.director, &plan, dir.path(), "dpvsd")?;
+        let lab = Lab { plan, director, servers, net, dir, _turn: turn };
+        lab.address()?;
+        Ok(lab)
+    }
+
+    /// A file of this lab.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Where files of this lab are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The first service address with a port.
+    pub fn vip(&self, family: Family, port: u16) -> SocketAddr {
+        SocketAddr::new(self.plan.vip(family), port)
+    }
+
+    /// A FULLNAT service with all real servers behind it, at the same port, with these weights. `protocol` is `-t` or `-u`.
+    ///
+    /// # Errors
+    /// A command is refused.
+    pub fn balance(&self, protocol: &str, vip: SocketAddr, scheduler: &str, weights: &[u32]) -> Result<()> {
+        let family = family_of(vip.ip());
+        let service = format!("{protocol} {vip}");
+        self.director.ipvsadm(&format!("-A {service} -s {scheduler}"))?;
+        for (n, weight) in (0..).zip(weights) {
+            let dest = SocketAddr::new(self.plan.server(family, n), vip.port());
+            self.director.ipvsadm(&format!("-a {service} -r {dest} -b -w {weight}"))?;
+        }
+        let (laddr, dev) = (self.plan.laddr(family), self.plan.back_dev());
+        self.director.ipvsadm(&format!("-P {service} -z {laddr} -F {dev}")).map(drop)
+    }
+
+    /// Fetches the body `count` times over new connections and returns how many each server has sent, every byte compared.
+    ///
+    /// # Errors
+    /// A request fails or a body is of no server.
+    pub fn shares(&self, vip: SocketAddr, count: usize, pace: Pace) -> Result<Vec<usize>> {
+        client::shares(&client::fetch(&self.net.client, vip, "body", count, pace)?, &self.servers)
+    }
+
+    /// A file of random bytes that every server has under `/NAME`; returns its SHA-256.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn publish(&self, name: &str, bytes: u64) -> Result<String> {
+        let file = self.file(name);
+        let mut random = std::io::Read::take(File::open("/dev/urandom")?, bytes);
+        std::io::copy(&mut random, &mut File::create(&file)?)?;
+        for server in &self.servers {
+            server.publish(name, &file)?;
+        }
+        client::sha256_of_file(&file)
+    }
+
+    /// Prints what the director knows, for somebody who looks at a failed scenario.
+    pub fn report(&self) {
+        let director = &self.director;
+        let tell = |what: &str, text: Result<String>| match text {
+            Ok(text) => eprintln!("--- {what}\n{}", head(&text, 60)),
+            Err(error) => eprintln!("--- {what}: {error:#}"),
+        };
+        eprintln!("=== {}\n=== {}", self.plan, director.command());
+        tell("ipvsadm -Ln --stats", director.ipvsadm("-Ln --stats"));
+        tell("ipvsadm -Lnc", director.ipvsadm("-Lnc"));
+        tell("dpip -s link show", director.dpip("-s link show"));
+        tell("dpip addr show", director.dpip("addr show"));
+        tell("dpip neigh show", director.dpip("neigh show"));
+        tell("where packets went", director.traffic().map(|t| format!("{t:?}")));
+        let log = director.log();
+        let from = log.lines().count().saturating_sub(60);
+        eprintln!("--- log\n{}", log.lines().skip(from).collect::<Vec<_>>().join("\n"));
+    }
+
+    fn address(&self) -> Result<()> {
+        for family in Family::BOTH {
+            let (plan, len) = (&self.plan, family.prefix_len());
+            let add = |addr: IpAddr, len: u8, dev: &str| {
+                self.director.dpip(&format!("addr add {addr}/{len} dev {dev}")).map(drop)
+            };
+            add(plan.front(family), len, plan.front_dev())?;
+            if plan.back_dev() != plan.front_dev() {
+                add(plan.back(family), len, plan.back_dev())?;
+            }
+            let whole = if family == Family::V4 { 32 } else { 128 };
+            add(plan.vip(family), whole, plan.front_dev())?;
+        }
+        Ok(())
+    }
+}
+
+/// Family of an address.
+pub fn family_of(addr: IpAddr) -> Family {
+    if addr.is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
+/// The right to run a lab on this machine: two cores carry one director with its clients and servers, not several.
+#[derive(Debug)]
+pub struct Turn(#[allow(dead_code, reason = "the lock is held as long as the file is open")] File);
+
+impl Turn {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// The lock file cannot be opened.
+    pub fn take() -> Result<Self> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(LOCK);
+        let file = file.with_context(|| format!("cannot open {LOCK}"))?;
+        flock(&file, FlockOperation::LockExclusive).with_context(|| format!("cannot lock {LOCK}"))?;
+        Ok(Turn(file))
+    }
+}
+
+fn head(text: &str, lines: usize) -> String {
+    let mut shown: Vec<&str> = text.lines().take(lines).collect();
+    if text.lines().count() > lines {
+        shown.push("...");
+    }
+    shown.join("\n")
+}
+
+const LOCK: &str = "/run/lock/dpvs-lab.lock";
