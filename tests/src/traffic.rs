@@ -17,7 +17,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// The `dpip` command that tells.
-    pub const WORDS: &'static str = "--json link stats";
+    pub const WORDS: &'static str = "--json drops show";
 
     /// Reads dpip's JSON.
     ///
