@@ -23,6 +23,10 @@ pub enum Start {
     Call(Box<Call>, Option<PathBuf>),
     /// Nothing but a text, such as the help.
     Print(String),
+    /// A prompt.
+    Shell(Option<PathBuf>),
+    /// What may stand in place of the last of these words, for the completion of shells.
+    Complete(Vec<String>),
 }
 
 /// One command with everything it depends on.
@@ -134,7 +138,7 @@ pub struct Opt {
 }
 
 /// Every option but `-h`, in the order of the help.
-pub static OPTIONS: [Opt; 11] = [
+pub static OPTIONS: [Opt; 12] = [
     Opt { id: "4", short: Some('4'), long: &[], value: None, about: "IPv4 only" },
     Opt { id: "6", short: Some('6'), long: &[], value: None, about: "IPv6 only" },
     Opt {
@@ -181,8 +185,12 @@ pub static OPTIONS: [Opt; 11] = [
         value: Some("PATH"),
         about: "socket of the daemon [default: $DPVS_IPC_FILE, else /run/dpvs/dpvs.sock]",
     },
+    Opt { id: "shell", short: None, long: &["shell"], value: None, about: "read commands at a prompt" },
     Opt { id: "version", short: Some('V'), long: &["version"], value: None, about: "print the version" },
 ];
+
+/// How shells ask for completion: this and then the words so far, the last one unfinished or empty.
+pub const COMPLETE: &str = "--complete";
 
 /// Reads a whole command line, the name of the program included.
 ///
@@ -193,6 +201,9 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Start, Failure>
     let argv: Vec<OsString> = argv.into_iter().collect();
     if argv.len() < 2 {
         return help(&[]).map(Start::Print);
+    }
+    if argv[1] == COMPLETE {
+        return Ok(Start::Complete(argv[2..].iter().map(|word| word.to_string_lossy().into()).collect()));
     }
     match command().try_get_matches_from(argv) {
         Ok(matches) => start(&matches),
@@ -211,8 +222,15 @@ fn start(matches: &ArgMatches) -> Result<Start, Failure> {
     if matches.get_flag("version") {
         return Ok(Start::Print(format!("dpip {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    let Some((name, inner)) = matches.subcommand() else {
-        return Err(Failure::usage(format!("an object is missing: one of {}", names(objects()))));
+    let (name, inner) = match matches.subcommand() {
+        None if matches.get_flag("shell") => return Ok(Start::Shell(ipc(matches))),
+        Some((name, _)) if matches.get_flag("shell") => {
+            return Err(Failure::usage(format!("--shell reads commands itself: unexpected `{name}`")));
+        }
+        Some(object) => object,
+        None => {
+            return Err(Failure::usage(format!("an object is missing: one of {}", names(objects()))));
+        }
     };
     if name == "help" {
         return help(&words(inner)).map(Start::Print);
@@ -232,8 +250,11 @@ fn start(matches: &ArgMatches) -> Result<Start, Failure> {
         return Err(Failure::usage("-i is for `link show` only"));
     }
     let words = words(leaf).into_iter().map(str::to_owned).collect();
-    let ipc = leaf.get_one::<String>("ipc").map(PathBuf::from);
-    Ok(Start::Call(Box::new(Call { object, command, words, options }), ipc))
+    Ok(Start::Call(Box::new(Call { object, command, words, options }), ipc(leaf)))
+}
+
+fn ipc(matches: &ArgMatches) -> Option<PathBuf> {
+    matches.get_one::<String>("ipc").map(PathBuf::from)
 }
 
 /// The words behind a command; an object whose command was left out has none.
@@ -243,7 +264,7 @@ fn words(matches: &ArgMatches) -> Vec<&str> {
 }
 
 fn find_command(object: &'static Object, word: &str) -> Result<&'static Command, Failure> {
-    object.commands.iter().find(|command| command.verb.words().0 == word).ok_or_else(|| {
+    object.command(word).ok_or_else(|| {
         Failure::usage(format!("{} has no command `{word}`: one of {} expected", object.name, verbs(object)))
     })
 }

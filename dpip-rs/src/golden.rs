@@ -43,7 +43,7 @@ pub fn recorded(recording: &'static str, line: &str, nth: usize) -> Block {
 pub fn call(line: &str) -> Result<Call, Failure> {
     match args::parse(line.split_whitespace().map(Into::into))? {
         Start::Call(call, _) => Ok(*call),
-        Start::Print(text) => panic!("`{line}` prints {text}"),
+        other => panic!("`{line}` is no call: {other:?}"),
     }
 }
 

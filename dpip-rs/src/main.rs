@@ -2,14 +2,16 @@
 //! `dpip`: addresses, routes, neighbours, links and VLANs of a running daemon.
 //!
 //! [`args`] turns the command line into a [`args::Call`], [`object`] the call into requests and their replies into
-//! text, [`run`] asks the daemon in between. Only `run` and this file do I/O.
+//! text, [`run`] asks the daemon in between. Only `run`, `prompt` and this file do I/O.
 #![forbid(unsafe_code)]
 
 mod args;
+mod complete;
 mod failure;
 #[cfg(test)]
 mod golden;
 mod object;
+mod prompt;
 mod run;
 mod words;
 
@@ -26,22 +28,27 @@ use crate::failure::Failure;
 const TOOL: &str = "dpip";
 
 fn main() -> Exit {
-    match start() {
-        Ok(()) => Exit::Done,
-        Err(failure) => {
-            complain(TOOL, &failure);
-            failure.exit()
-        }
-    }
+    start().unwrap_or_else(|failure| {
+        complain(TOOL, &failure);
+        failure.exit()
+    })
 }
 
-fn start() -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+fn start() -> Result<Exit, Failure> {
+    let mut out = io::stdout();
     match args::parse(std::env::args_os())? {
-        Start::Print(text) => cli::exit::print(&mut out, &text).map_err(Failure::Output),
+        Start::Print(text) => run::print(&mut out, &text)?,
         Start::Call(call, ipc) => {
             let mut daemon = Client::new(socket_path(ipc.as_deref()));
-            run::run(&mut daemon, &call, &mut out)
+            run::run(&mut daemon, &call, &mut out)?;
+        }
+        Start::Shell(ipc) => {
+            let daemon = Client::new(socket_path(ipc.as_deref()));
+            return Ok(cli::shell::run(TOOL, &mut prompt::Prompt::new(daemon)));
+        }
+        Start::Complete(words) => {
+            run::print(&mut out, &prompt::completion(&words))?;
         }
     }
+    Ok(Exit::Done)
 }

@@ -89,6 +89,7 @@ fn ask(daemon: &mut impl Ask, request: &Request) -> Result<Reply, Failure> {
     }
 }
 
-fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+/// Writes `text`.
+pub fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
     exit::print(out, text).map_err(Failure::Output)
 }

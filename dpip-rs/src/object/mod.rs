@@ -39,6 +39,15 @@ impl Object {
     pub fn find(name: &str) -> Option<&'static Object> {
         OBJECTS.into_iter().find(|object| object.name == name)
     }
+
+    /// The command of that word.
+    pub fn command(&'static self, word: &str) -> Option<&'static Command> {
+        let called = |command: &&Command| {
+            let (name, alias) = command.verb.words();
+            name == word || alias == Some(word)
+        };
+        self.commands.iter().find(called)
+    }
 }
 
 /// One command of an object.

@@ -29,7 +29,7 @@ pub static OBJECT: Object = Object {
         Command { verb: Verb::Set, forms: &[ROUTE], about: "the same as replace", parse: replace },
         Command {
             verb: Verb::Del,
-            forms: &["{ default | IP[/PLEN] } [via IP] [dev IF] [scope host|kni_host|link|global]"],
+            forms: &["default|IP[/PLEN] [via IP] [dev IF] [scope host|kni_host|link|global]"],
             about: "delete a route; all that is named must agree",
             parse: del,
         },
@@ -58,7 +58,8 @@ pub static OBJECT: Object = Object {
     json,
 };
 
-const ROUTE: &str = "{ default | IP[/PLEN] } [via IP] dev IF [src IP] [mtu N] [scope host|kni_host|link|global] [metric N] [local]";
+const ROUTE: &str =
+    "default|IP[/PLEN] [via IP] dev IF [src IP] [mtu N] [scope host|kni_host|link|global] [metric N] [local]";
 
 fn add(call: &Call) -> Result<Job, Failure> {
     change(call, Set::AddRoute)

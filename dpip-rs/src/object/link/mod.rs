@@ -23,7 +23,7 @@ pub static OBJECT: Object = Object {
     commands: &[
         Command {
             verb: Verb::Show,
-            forms: &["[IF]", "{ cpu | cpuN }"],
+            forms: &["[IF]", "cpu|cpuN"],
             about: "list links or CPUs; -s adds counters, -v what a device can do, -i repeats",
             parse: show,
         },
