@@ -14,11 +14,9 @@
 
 use siphasher::sip::SipHasher24;
 
+use super::config::MasterKey;
 use super::offer::{MAX_WSCALE, Offer};
 use crate::conn::Tuple;
-
-/// The secret all keys follow from.
-pub type MasterKey = [u8; 16];
 
 /// Seconds a key is used to make cookies; it is accepted for as long again.
 pub const SLOT_SECS: u64 = 60;
@@ -44,6 +42,15 @@ pub struct Cookie {
     pub isn: u32,
     /// Its timestamp, when the client has timestamps.
     pub tsval: Option<u32>,
+}
+
+/// What a good cookie proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// What the client had offered.
+    pub offer: Offer,
+    /// The minute the cookie was made in.
+    pub slot: u64,
 }
 
 /// Why an acknowledgement is no proof.
@@ -82,7 +89,7 @@ impl Cookies {
     ///
     /// `unix_ms` is the time of day in milliseconds since 1970; our timestamps count it, so that they grow.
     pub fn make(&mut self, flow: &Tuple, isn: u32, offer: &Offer, unix_ms: u64) -> Cookie {
-        let slot = unix_ms / 1000 / SLOT_SECS;
+        let slot = slot(unix_ms);
         let key = self.key(slot);
         let mss = index_of(flow, offer.mss);
         match offer.tsval {
@@ -107,8 +114,8 @@ impl Cookies {
     ///
     /// # Errors
     /// [`Unproven`] otherwise.
-    pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Offer, Unproven> {
-        let now = unix_ms / 1000 / SLOT_SECS;
+    pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Proof, Unproven> {
+        let now = slot(unix_ms);
         let (low_bits, data) = match claim.timestamps {
             None => (9, NO_TIMESTAMPS),
             Some((_, echo)) => (4, (echo & STAMP_DATA) as u8),
@@ -133,7 +140,8 @@ impl Cookies {
             Some(_) => low >> 1,
         };
         let mss = table(flow).get(mss as usize).copied();
-        Ok(Offer { mss, tsval: claim.timestamps.map(|(value, _)| value), ..unpack(packed) })
+        let tsval = claim.timestamps.map(|(value, _)| value);
+        Ok(Proof { offer: Offer { mss, tsval, ..unpack(packed) }, slot })
     }
 
     /// The key of a minute.
@@ -144,7 +152,7 @@ impl Cookies {
                 let mut input = [0; 9];
                 input[..8].copy_from_slice(&slot.to_be_bytes());
                 input[8] = which;
-                SipHasher24::new_with_key(&self.master).hash(&input).to_be_bytes()
+                SipHasher24::new_with_key(&self.master.0).hash(&input).to_be_bytes()
             };
             let mut key = [0; 16];
             key[..8].copy_from_slice(&half(0));
@@ -153,6 +161,11 @@ impl Cookies {
         }
         cached.1
     }
+}
+
+/// The minute of a time in milliseconds.
+pub fn slot(unix_ms: u64) -> u64 {
+    unix_ms / 1000 / SLOT_SECS
 }
 
 /// Marks cookies whose data are in the sequence number alone: six bits never say this.
@@ -236,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    const MASTER: MasterKey = *b"a secret of ours";
+    const MASTER: MasterKey = MasterKey(*b"a secret of ours");
     /// Some second in 2026, ten seconds into its minute.
     const NOW: u64 = 1_767_225_610_000;
 
@@ -271,7 +284,7 @@ mod tests {
                 for wscale in [None, Some(0), Some(7), Some(14)] {
                     let offer = Offer { mss: offered, wscale, sack: true, tsval, ecn: tsval.is_some() };
                     let cookie = cookies.make(&flow, 99, &offer, NOW);
-                    let seen = cookies.check(&flow, &claim(99, cookie), NOW + 5000);
+                    let seen = cookies.check(&flow, &claim(99, cookie), NOW + 5000).map(|proof| proof.offer);
                     let tsval = tsval.map(|_| 7777);
                     assert_eq!(seen, Ok(Offer { mss: Some(remembered), tsval, ..offer }));
                 }
@@ -304,11 +317,11 @@ mod tests {
     #[test]
     fn directors_that_share_the_master_key_accept_each_others_cookies() {
         let (mut one, mut other, mut stranger) =
-            (Cookies::new(MASTER), Cookies::new(MASTER), Cookies::new(*b"another secret!!"));
+            (Cookies::new(MASTER), Cookies::new(MASTER), Cookies::new(MasterKey(*b"another secret!!")));
         let offer = Offer { mss: Some(1460), wscale: Some(7), sack: true, ..Offer::default() };
         let claim = claim(1, one.make(&v6(), 1, &offer, NOW));
         // Their clocks may differ by some seconds.
-        assert_eq!(other.check(&v6(), &claim, NOW + 3_000).map(|o| o.wscale), Ok(Some(7)));
+        assert_eq!(other.check(&v6(), &claim, NOW + 3_000).map(|p| p.offer.wscale), Ok(Some(7)));
         assert_eq!(stranger.check(&v6(), &claim, NOW), Err(Unproven::Forged));
     }
 

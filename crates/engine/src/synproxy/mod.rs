@@ -10,6 +10,10 @@
 //!   6  laddr -> server   ACK       seq F+1, ack R+1  packet 3, and whatever the client sent since
 //! ```
 
+pub mod config;
 pub mod cookie;
+pub mod limit;
 pub mod offer;
 pub mod segment;
+pub mod session;
+pub mod translate;

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What operators can choose about the proxy.
+
+use std::fmt;
+
+use crate::proto::tcp::State;
+
+/// The secret that cookie keys follow from. Directors with the same one accept each other's cookies.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct MasterKey(pub [u8; 16]);
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(secret)")
+    }
+}
+
+/// What the proxy offers and how long it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Largest segment announced to clients, in bytes, 1 to 65535. A link's MTU bounds it too.
+    pub mss: u16,
+    /// TTL and hop limit of answers to clients, 1 to 255.
+    pub ttl: u8,
+    /// Whether selective acknowledgements are agreed on.
+    pub sack: bool,
+    /// The window shift announced before a server's own is known, 0 to 14; `None` declines scaling.
+    pub wscale: Option<u8>,
+    /// Whether the shift announced follows what servers were seen to use. Off where several directors share a master key: one must
+    /// know what another announced.
+    pub learn: bool,
+    /// Whether timestamps are agreed on.
+    pub timestamps: bool,
+    /// Whether classic ECN is agreed on. Only where every server does ECN: the promise is theirs to keep.
+    pub ecn: bool,
+    /// Whether clients may send only once the server has answered (window 0 until then).
+    pub close_client_window: bool,
+    /// Whether a server is only contacted once the client has sent data.
+    pub defer_rs_syn: bool,
+    /// How often a SYN to a server is repeated, 0 to 99.
+    pub rs_syn_max_retry: u8,
+    /// Packets kept for a connection until its server answers, 1 to 63.
+    pub max_ack_saved: u8,
+    /// Equal acknowledgements in a row from a server after which more are dropped, 1 to 999.
+    pub ack_storm_thresh: u16,
+    /// States in which a client's new handshake replaces the old connection.
+    pub reuse: Reuse,
+    /// SYN-ACKs a second towards one neighbourhood of clients (/24, /56) and worker; 0 for no limit.
+    pub synack_rate: u32,
+    /// Resets a second towards one neighbourhood and worker; 0 for no limit.
+    pub reset_rate: u32,
+    /// The secret that cookie keys follow from.
+    pub key: MasterKey,
+}
+
+impl Default for Config {
+    /// Chosen for the quality of connections; DPVS's own are [`Config::dpvs`].
+    fn default() -> Self {
+        Config {
+            mss: 8960,
+            ttl: 64,
+            sack: true,
+            wscale: Some(7),
+            learn: true,
+            timestamps: true,
+            ecn: false,
+            close_client_window: false,
+            defer_rs_syn: false,
+            rs_syn_max_retry: 3,
+            max_ack_saved: 10,
+            ack_storm_thresh: 100,
+            reuse: Reuse { fin_wait: true, close_wait: true, last_ack: true, ..Reuse::default() },
+            synack_rate: 0,
+            reset_rate: 100,
+            key: MasterKey::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What DPVS does unless told otherwise.
+    pub fn dpvs() -> Self {
+        Config {
+            mss: 1452,
+            ttl: 63,
+            wscale: None,
+            learn: false,
+            timestamps: false,
+            max_ack_saved: 3,
+            ack_storm_thresh: 10,
+            reuse: Reuse::default(),
+            reset_rate: 0,
+            ..Config::default()
+        }
+    }
+}
+
+/// Closing states in which a client's new handshake replaces the old connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    /// CLOSE.
+    pub close: bool,
+    /// TIME_WAIT.
+    pub time_wait: bool,
+    /// FIN_WAIT.
+    pub fin_wait: bool,
+    /// CLOSE_WAIT.
+    pub close_wait: bool,
+    /// LAST_ACK.
+    pub last_ack: bool,
+}
+
+impl Default for Reuse {
+    fn default() -> Self {
+        Reuse { close: true, time_wait: true, fin_wait: false, close_wait: false, last_ack: false }
+    }
+}
+
+impl Reuse {
+    /// Whether a connection in `state` may be replaced.
+    pub fn allows(self, state: State) -> bool {
+        match state {
+            State::Close => self.close,
+            State::TimeWait => self.time_wait,
+            State::FinWait => self.fin_wait,
+            State::CloseWait => self.close_wait,
+            State::LastAck => self.last_ack,
+            _ => false,
+        }
+    }
+}
