@@ -252,7 +252,14 @@ unsafe extern "C" {
     pub fn shim_alloc_bulk(pool: *mut RteMempool, mbufs: *mut *mut RteMbuf, count: c_uint) -> c_int;
     pub fn shim_free(mbuf: *mut RteMbuf);
     pub fn shim_data_room(pool: *mut RteMempool) -> u16;
-    pub fn shim_rx(port: u16, queue: u16, mbufs: *mut *mut RteMbuf, count: u16, bad: *mut u16) -> u16;
+    pub fn shim_rx(
+        port: u16,
+        queue: u16,
+        owner: u16,
+        mbufs: *mut *mut RteMbuf,
+        count: u16,
+        bad: *mut u16,
+    ) -> u16;
     pub fn shim_tx(port: u16, queue: u16, mbufs: *mut *mut RteMbuf, count: u16, prepare: c_int) -> u16;
     pub fn shim_request_csum(mbuf: *mut RteMbuf, flags: u64, l2_len: u16, l3_len: u16);
 

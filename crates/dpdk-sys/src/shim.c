@@ -107,18 +107,23 @@ static int make_plain(struct rte_mbuf *mbuf)
 	return rte_mbuf_refcnt_read(mbuf) == 1 && rte_pktmbuf_linearize(mbuf) == 0;
 }
 
-/* Receives up to `count` packets. What cannot be made plain is freed and counted in `bad`. */
-uint16_t shim_rx(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count, uint16_t *bad)
+/*
+ * Receives up to `count` packets and marks them as coming from `owner`, which differs from `port` where several devices
+ * of DPDK make up one port. What cannot be made plain is freed and counted in `bad`.
+ */
+uint16_t shim_rx(uint16_t port, uint16_t queue, uint16_t owner, struct rte_mbuf **mbufs, uint16_t count, uint16_t *bad)
 {
 	uint16_t got = rte_eth_rx_burst(port, queue, mbufs, count), kept = 0, i;
 
 	for (i = 0; i < got; i++) {
 		struct rte_mbuf *mbuf = mbufs[i];
 
-		if (likely(mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1) || make_plain(mbuf))
+		if (likely(mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1) || make_plain(mbuf)) {
+			mbuf->port = owner;
 			mbufs[kept++] = mbuf;
-		else
+		} else {
 			rte_pktmbuf_free(mbuf);
+		}
 	}
 	*bad = got - kept;
 	return kept;

@@ -179,9 +179,14 @@ impl DeviceSpec {
         format!("net_{}", self.driver.word())
     }
 
-    /// The device's name in DPDK: virtual devices begin with their driver's.
-    pub(crate) fn dpdk_name(&self) -> String {
-        self.pci().map_or_else(|| format!("{}_{}", self.pmd(), self.name), |address| address.to_string())
+    /// The name in DPDK of the `part`-th device of this port, which mostly has one: virtual devices begin with their
+    /// driver's.
+    pub(crate) fn dpdk_name(&self, part: usize) -> String {
+        match (self.pci(), part) {
+            (Some(address), _) => address.to_string(),
+            (None, 0) => format!("{}_{}", self.pmd(), self.name),
+            (None, part) => format!("{}_{}.{part}", self.pmd(), self.name),
+        }
     }
 
     /// Mbufs that one receive and one transmit queue of this device may hold on to.
@@ -311,7 +316,10 @@ mod tests {
         let spec = parsed("wan.1=af_xdp:eth0,busy_budget=0,force_copy=1");
         assert_eq!((spec.iface(), spec.args()), (Some("eth0"), "busy_budget=0,force_copy=1"));
         assert_eq!((spec.option("force_copy"), spec.option("queue_count")), (Some("1"), None));
-        assert_eq!(spec.dpdk_name(), "net_af_xdp_wan.1");
+        assert_eq!(
+            (spec.dpdk_name(0).as_str(), spec.dpdk_name(1).as_str()),
+            ("net_af_xdp_wan.1", "net_af_xdp_wan.1.1")
+        );
     }
 
     #[test]
@@ -329,7 +337,7 @@ mod tests {
     fn a_pci_address_may_leave_out_its_domain() {
         let spec = parsed("dpdk0=pci:03:00.1,rxq_cqe_comp_en=0");
         assert_eq!(spec.pci().map(|a| a.to_string()).as_deref(), Some("0000:03:00.1"));
-        assert_eq!((spec.dpdk_name().as_str(), spec.args()), ("0000:03:00.1", "rxq_cqe_comp_en=0"));
+        assert_eq!((spec.dpdk_name(0).as_str(), spec.args()), ("0000:03:00.1", "rxq_cqe_comp_en=0"));
     }
 
     #[test]

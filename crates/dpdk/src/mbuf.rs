@@ -43,7 +43,7 @@ impl Mbuf {
         Mbuf(raw)
     }
 
-    /// Number of the port it came in on, as DPDK counts ports.
+    /// Number of the port that received it, as in [`PortInfo::id`](crate::PortInfo); meaningless for one that was made here.
     pub fn port(&self) -> u16 {
         self.head().port
     }

@@ -16,6 +16,15 @@ pub(crate) struct Netdev {
     socket: OwnedFd,
 }
 
+/// Queues of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queues {
+    /// All that receive.
+    pub rx: u16,
+    /// Those of them that send too. Some devices have none, such as veth.
+    pub combined: u16,
+}
+
 impl Netdev {
     /// The interface, if there is one.
     pub(crate) fn find(name: &str) -> io::Result<Option<Netdev>> {
@@ -85,12 +94,15 @@ impl Netdev {
         self.ioctl(libc::SIOCSIFHWADDR, &mut request)
     }
 
-    /// Receive queues the interface has. One for a device that does not tell.
-    pub(crate) fn rx_queues(&self) -> u16 {
+    /// Its queues; a device that does not tell has one.
+    pub(crate) fn queues(&self) -> Queues {
         let mut channels = Channels { cmd: ETHTOOL_GCHANNELS, ..Channels::default() };
         match self.ethtool(&mut channels) {
-            Ok(()) => u16::try_from(channels.rx + channels.combined).unwrap_or(u16::MAX).max(1),
-            Err(_) => 1,
+            Ok(()) => Queues {
+                rx: u16::try_from(channels.rx + channels.combined).unwrap_or(u16::MAX).max(1),
+                combined: u16::try_from(channels.combined).unwrap_or(u16::MAX),
+            },
+            Err(_) => Queues { rx: 1, combined: 0 },
         }
     }
 
@@ -207,7 +219,7 @@ mod tests {
         assert_ne!(lo.flags().expect("flags") & libc::IFF_LOOPBACK, 0);
         assert_eq!(lo.mac().expect("an address"), [0; 6]);
         assert!(lo.mtu().expect("an MTU") >= 1500);
-        assert_eq!(lo.rx_queues(), 1);
+        assert_eq!(lo.queues(), Queues { rx: 1, combined: 0 });
         assert!(Netdev::find("no-such-if").expect("a socket").is_none());
     }
 }

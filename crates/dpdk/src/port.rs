@@ -162,7 +162,11 @@ impl Port {
         let before =
             spec.iface().filter(|_| spec.driver() != Driver::Tap).map(|_| spec.netdev()).transpose()?;
         let plan = plan::plan(spec, config, before.as_ref(), pool.data_room())?;
-        let device = Device::attach(eal, spec, &plan.devargs)?;
+        if let Some(netdev) = &before {
+            // A packet socket on an interface that is down begins with an error, which would cost the first burst.
+            netdev.set_flag(libc::IFF_UP, true).map_err(|e| failed(spec, "set it up", e))?;
+        }
+        let device = Device::attach(eal, spec, &plan)?;
         let netdev = spec.iface().map(|_| spec.netdev()).transpose()?;
         let setup = device.configure(config, &plan, pool)?;
         let mut port = Port {
@@ -394,6 +398,10 @@ impl Port {
         }
         Ok(())
     }
+}
+
+fn failed(spec: &DeviceSpec, what: &str, cause: std::io::Error) -> Error {
+    Error::Port { device: spec.name().to_owned(), what: what.to_owned(), cause, said: String::new() }
 }
 
 /// A zero-terminated name in a fixed array.

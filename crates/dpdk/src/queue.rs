@@ -12,19 +12,21 @@ use crate::port::Device;
 #[derive(Debug)]
 pub struct RxQueue {
     device: Arc<Device>,
-    queue: u16,
+    id: u16,
+    /// Port and queue as DPDK counts them.
+    at: (u16, u16),
     unusable: u64,
     _one: PhantomData<Cell<()>>,
 }
 
 impl RxQueue {
     pub(crate) fn new(device: Arc<Device>, queue: u16) -> RxQueue {
-        RxQueue { device, queue, unusable: 0, _one: PhantomData }
+        RxQueue { at: device.locate(queue), id: queue, device, unusable: 0, _one: PhantomData }
     }
 
     /// Its number.
     pub fn id(&self) -> u16 {
-        self.queue
+        self.id
     }
 
     /// Adds received packets to `burst`, as many as wait and as fit, and returns their number. Does not wait. A port that
@@ -41,7 +43,8 @@ impl RxQueue {
         // SAFETY: the port is started while `device` lives, the queue was set up and is ours alone; there is room for
         // `room` pointers.
         let got =
-            unsafe { dpdk_sys::shim_rx(self.device.id(), self.queue, free, room as u16, &mut bad) } as usize;
+            unsafe { dpdk_sys::shim_rx(self.at.0, self.at.1, self.device.id(), free, room as u16, &mut bad) }
+                as usize;
         // SAFETY: `got` elements behind the old ones were written; the shim made sure that each is one segment with one
         // reference, ours.
         unsafe { burst.set_len(len + got) };
@@ -69,18 +72,20 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct TxQueue {
     device: Arc<Device>,
-    queue: u16,
+    id: u16,
+    /// Port and queue as DPDK counts them.
+    at: (u16, u16),
     _one: PhantomData<Cell<()>>,
 }
 
 impl TxQueue {
     pub(crate) fn new(device: Arc<Device>, queue: u16) -> TxQueue {
-        TxQueue { device, queue, _one: PhantomData }
+        TxQueue { at: device.locate(queue), id: queue, device, _one: PhantomData }
     }
 
     /// Its number.
     pub fn id(&self) -> u16 {
-        self.queue
+        self.id
     }
 
     /// Sends from the front of `burst` as many packets as the device takes and returns their number; the rest stays in
@@ -91,11 +96,11 @@ impl TxQueue {
         if burst.is_empty() || !self.device.is_up() {
             return 0;
         }
-        let (port, prepare) = (self.device.id(), i32::from(self.device.prepares()));
+        let prepare = i32::from(self.device.prepares());
         // SAFETY: the port is started while `device` lives, the queue was set up and is ours alone; the elements are
         // owned packets, and the device owns those it took.
-        let sent =
-            unsafe { dpdk_sys::shim_tx(port, self.queue, raw(burst), burst.len() as u16, prepare) } as usize;
+        let sent = unsafe { dpdk_sys::shim_tx(self.at.0, self.at.1, raw(burst), burst.len() as u16, prepare) }
+            as usize;
         // SAFETY: `sent` packets at the front belong to the device now.
         unsafe { forget_front(burst, sent) };
         sent

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//! net_tap in a namespace of its own, with one queue and with two.
+
+mod common;
+
+#[test]
+fn frames_pass_both_ways() {
+    common::run("frames_pass_both_ways", dpdk::Driver::Tap, &[1, 2]);
+}
