@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod boot;
 pub mod capabilities;
 mod change;
 mod compile;

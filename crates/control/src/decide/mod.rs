@@ -21,6 +21,7 @@ use crate::effect::Effect;
 use crate::state::State;
 
 pub(crate) use timeouts::listed as timeouts_listed;
+pub(crate) use vlan::check_name as check_link_name;
 
 /// What shall happen.
 #[derive(Clone, Debug, Default, PartialEq)]

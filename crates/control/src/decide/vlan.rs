@@ -68,7 +68,7 @@ pub(super) fn delete(state: &State, name: &str) -> Result<Decision, Status> {
     Ok(Decision::new(rows, vec![Effect::ForgetNeighbours { link: id, addr: None }]))
 }
 
-fn check_name(name: &str) -> Result<(), Status> {
+pub(crate) fn check_name(name: &str) -> Result<(), Status> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'@');
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if name.len() > MAX_NAME || !first || !name.bytes().all(good) {

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+use std::collections::HashSet;
+
+use engine::proto::tcp;
+use keepalived_conf::tree;
+use model::MacAddr;
+use model::link::LinkChange;
+
+use super::*;
+use crate::{Change, PortFacts, State, transact};
+
+fn checked(text: &str) -> Result<Checked, Vec<String>> {
+    let tree = tree::parse(text, "dpvs.conf").expect("braces and quotes agree");
+    read(&tree).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn config(text: &str) -> BootConfig {
+    checked(text).expect("the file is good").config
+}
+
+fn errors(text: &str) -> Vec<String> {
+    checked(text).map(|checked| checked.config).expect_err("the file is bad")
+}
+
+/// The shape of the files that come with DPVS: annotations, flags without value, blocks without effect here.
+const DPVS: &str = "\
+! This is dpvs default configuration file.
+global_defs {
+    log_level   WARNING
+    ! log_file    /var/log/dpvs.log
+    ! log_async_mode    on
+    kni         off
+}
+
+! netif config
+netif_defs {
+    <init> pktpool_size     1048575
+    <init> pktpool_cache    256
+    <init> fdir_mode        perfect
+
+    <init> device dpdk0 {
+        rx {
+            queue_number        8
+            descriptor_number   1024
+            rss                 all
+        }
+        tx {
+            queue_number        8
+            descriptor_number   1000
+        }
+        mtu                     1400
+        ! promisc_mode
+        kni_name                dpdk0.kni
+    }
+    <init> device dpdk1 {
+        promisc_mode
+    }
+}
+
+worker_defs {
+    <init> worker cpu0 {
+        type    master
+        cpu_id  0
+    }
+    <init> worker cpu1 {
+        type    slave
+        cpu_id  1
+        port    dpdk0 {
+            rx_queue_ids     0
+            tx_queue_ids     0
+            ! isol_rx_cpu_ids  9
+        }
+        port    dpdk1 {
+            rx_queue_ids     0
+            tx_queue_ids     0
+        }
+    }
+    <init> worker cpu2 {
+        type    slave
+        cpu_id  2
+        port    dpdk0 {
+            rx_queue_ids     1 2
+            tx_queue_ids     1
+        }
+    }
+}
+
+timer_defs {
+    # cpu job loops to schedule dpdk timer management
+    schedule_interval    500
+}
+
+neigh_defs {
+    <init> unres_queue_length  256
+    timeout             30
+}
+
+ipv4_defs {
+    forwarding                 off
+    <init> default_ttl         64
+    fragment {
+        <init> bucket_number   4096
+        <init> ttl             1
+    }
+}
+
+ctrl_defs {
+    lcore_msg {
+        <init> ring_size                4096
+        sync_msg_timeout_us             20000
+    }
+}
+
+ipvs_defs {
+    conn {
+        <init> conn_pool_size       2097152
+        <init> conn_pool_cache      256
+        conn_init_timeout           5
+    }
+    udp {
+        uoa_mode        opp
+        timeout {
+            normal      200
+            last        3
+        }
+    }
+    tcp {
+        timeout {
+            established 900
+            fin_wait    8
+        }
+        synproxy {
+            synack_options {
+                mss             1452
+            }
+        }
+    }
+}
+
+sa_pool {
+    <init> pool_hash_size   16
+}
+";
+
+#[test]
+fn a_file_of_dpvs_is_understood() {
+    let Checked { config, warnings } = checked(DPVS).expect("the file is good");
+    assert_eq!((config.log_level, config.kernel_path), (LogLevel::Warn, false));
+    assert_eq!((config.pool_size, config.pool_cache, config.conns), (1_048_575, 256, 2_097_152));
+    let [dpdk0, dpdk1] = &config.devices[..] else { panic!("two devices") };
+    assert_eq!((dpdk0.rx_queues, dpdk0.tx_queues), (Some(8), Some(8)));
+    assert_eq!((dpdk0.rx_descriptors, dpdk0.tx_descriptors, dpdk0.mtu), (1024, 1024, 1400));
+    assert_eq!((dpdk0.driver, dpdk0.kni_name.as_deref()), (None, Some("dpdk0.kni")));
+    assert_eq!((dpdk0.promisc, dpdk1.promisc, dpdk1.fast_free), (false, true, true));
+    assert_eq!(
+        (dpdk1.rx_queues, dpdk1.rx_descriptors, dpdk1.tx_descriptors, dpdk1.mtu),
+        (None, 256, 512, 1500)
+    );
+    let kinds: Vec<_> = config.workers.iter().map(|w| (w.name.as_str(), w.kind, w.cpu)).collect();
+    let (master, slave) = (WorkerKind::Master, WorkerKind::Slave);
+    assert_eq!(kinds, [("cpu0", master, Some(0)), ("cpu1", slave, Some(1)), ("cpu2", slave, Some(2))]);
+    let queues = WorkerQueues { device: "dpdk0".into(), rx: vec![1, 2], tx: vec![1] };
+    assert_eq!(config.workers[2].queues, [queues]);
+    assert_eq!((config.options.neigh_queue, config.options.neigh_timeout), (256, 30));
+    assert_eq!(config.options.conn_init_timeout, 5);
+    assert_eq!(config.timeouts.tcp, [2, 900, 3, 30, 8, 7, 3, 7, 7, 120, 30]);
+    assert_eq!(config.timeouts.udp, [2, 300, 200]);
+    let warned: Vec<String> = warnings.iter().map(|warning| warning.to_string()).collect();
+    assert_eq!(warned.len(), 10, "{warned:#?}");
+    assert_eq!(
+        warned[0],
+        "dpvs.conf:13: fdir_mode has no effect: return traffic finds its worker without flow rules"
+    );
+    assert!(
+        warned[9].starts_with("dpvs.conf:115: pool_hash_size has no effect: local ports"),
+        "{}",
+        warned[9]
+    );
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults_of_engine_and_table() {
+    let config = config("");
+    assert_eq!(config, BootConfig::default());
+    assert_eq!((config.options, config.timeouts), (Options::default(), Timeouts::default()));
+    assert_eq!((config.pool_size, config.pool_cache, config.conns), (65_535, 256, 1_048_576));
+    assert!(config.kernel_path && config.devices.is_empty() && config.idle.is_none());
+}
+
+#[test]
+fn devices_say_what_drives_them_and_what_is_on_them() {
+    let config = config(
+        "global_defs { ipc_file /tmp/a.sock
+             idle sleep
+             hugepages off
+             memory 256 }
+         netif_defs {
+             device dpdk0 {
+                 driver af_packet
+                 iface veth-0
+                 args qpairs=2,blocksz=4096
+                 rx_csum recompute
+                 addr 10.0.0.1/24
+                 addr fd00::1/64
+                 vlan 102 { addr 10.2.0.1/24 }
+                 vlan 103 { name inside }
+             }
+             device dpdk1 { driver pci
+                 pci 3:00.1 }
+         }
+         route_defs { route default via 10.0.0.254
+             route 10.9.0.0/16 via 10.2.0.9 dev dpdk0.102 metric 5
+             route default via fd00::9 }
+         worker_defs { workers 2 }"
+            .replace("pci 3:00.1", "pci 03:00.1")
+            .as_str(),
+    );
+    assert_eq!(config.ipc_file.as_deref(), Some(std::path::Path::new("/tmp/a.sock")));
+    assert_eq!((config.idle, config.hugepages, config.memory), (Some(Idle::Sleep), Some(false), Some(256)));
+    assert_eq!(config.worker_count, Some(2));
+    let [dpdk0, dpdk1] = &config.devices[..] else { panic!("two devices") };
+    assert_eq!((dpdk0.driver, dpdk0.iface.as_deref()), (Some(Driver::AfPacket), Some("veth-0")));
+    assert_eq!((dpdk0.args.as_deref(), dpdk0.rx_csum), (Some("qpairs=2,blocksz=4096"), RxCsum::Recompute));
+    assert_eq!((dpdk1.driver, dpdk1.pci.as_deref()), (Some(Driver::Pci), Some("0000:03:00.1")));
+    let steps: Vec<String> = config.steps().iter().map(crate::describe).collect();
+    assert_eq!(
+        steps,
+        [
+            "add vlan dpdk0.102 (id 102 of dpdk0)",
+            "add vlan inside (id 103 of dpdk0)",
+            "add address 10.0.0.1/24 on dpdk0",
+            "add address fd00::1/64 on dpdk0",
+            "add address 10.2.0.1/24 on dpdk0.102",
+            "add route 0.0.0.0/0 via 10.0.0.254",
+            "add route 10.9.0.0/16 via 10.2.0.9 on dpdk0.102 metric 5",
+            "add route ::/0 via fd00::9",
+        ]
+    );
+}
+
+/// Each line is wrong in its own way; the message names file, line and keyword and says what would be right.
+#[test]
+fn what_is_wrong_is_named_with_line_and_remedy() {
+    let device = |line: &str| format!("netif_defs {{\n device dpdk0 {{\n  {line}\n }}\n}}");
+    let table = [
+        (
+            "global_defs {\n log_levle INFO\n}",
+            "dpvs.conf:2: unknown keyword log_levle in global_defs: did you mean log_level?",
+        ),
+        ("netif_def {\n}", "dpvs.conf:1: unknown keyword netif_def at the top: did you mean netif_defs?"),
+        ("mtu 1500", "dpvs.conf:1: unknown keyword mtu at the top: mtu belongs in netif_defs/device"),
+        ("frobnicate { x 1 }", "dpvs.conf:1: unknown keyword frobnicate at the top"),
+        (
+            "global_defs { log_level LOUD }",
+            "dpvs.conf:1: log_level `LOUD`: emerg, alert, crit, err, error, warning, warn, notice, info, debug or trace expected",
+        ),
+        ("global_defs { kni maybe }", "dpvs.conf:1: kni `maybe`: on or off expected"),
+        ("global_defs { ipc_file }", "dpvs.conf:1: ipc_file: a path expected"),
+        ("global_defs { memory 1 }", "dpvs.conf:1: memory 1: a number from 64 to 1048576 expected"),
+        ("netif_defs", "dpvs.conf:1: netif_defs: a block in braces is missing, { ... } expected"),
+        ("netif_defs { device { } }", "dpvs.conf:1: device: NAME { ... } expected"),
+        (
+            "netif_defs { device a/b { } }",
+            "dpvs.conf:1: device `a/b`: `a/b` is no name for a link: 1 to 31 letters, digits, and . - _ : @ after the first",
+        ),
+        (
+            &device("mtu { x 1 }"),
+            "dpvs.conf:3: mtu has no block, such as x: a number from 68 to 9000 expected",
+        ),
+        (&device("mtu 15OO"), "dpvs.conf:3: mtu `15OO`: a number from 68 to 9000 expected"),
+        (&device("mtu 1500 1500"), "dpvs.conf:3: mtu `1500 1500`: a number from 68 to 9000 expected"),
+        (
+            &device("addr 10.0.0.1/40"),
+            "dpvs.conf:3: addr `10.0.0.1/40`: `10.0.0.1/40` has no valid prefix length: 0 to 32 expected after the slash",
+        ),
+        (&device("pci 3"), "dpvs.conf:3: pci `3`: no PCI address: such as 0000:03:00.0 expected"),
+        (&device("vlan 4095 { }"), "dpvs.conf:3: vlan `4095`: an identifier from 1 to 4094 expected"),
+        (
+            &device("driver af_packet"),
+            "dpvs.conf:2: device dpdk0: its driver needs the name of an interface (iface)",
+        ),
+        (
+            &device("iface eth0"),
+            "dpvs.conf:2: device dpdk0: iface is for the drivers af_packet, af_xdp and tap",
+        ),
+        (&device("driver pci"), "dpvs.conf:2: device dpdk0: the driver pci needs an address (pci)"),
+        (&device("vlan 5 { name dpdk0 }"), "dpvs.conf:3: vlan 5: another link is called dpdk0"),
+        (
+            "netif_defs { device a { }\n device a { } }",
+            "dpvs.conf:2: device `a`: there is a device of that name already",
+        ),
+        (
+            "route_defs { route 10.0.0.0/8 }",
+            "dpvs.conf:1: route `10.0.0.0/8`: a link (dev) or a gateway (via) is needed",
+        ),
+        ("route_defs { route default via }", "dpvs.conf:1: route `default via`: via without a value"),
+        (
+            "route_defs { route default over 1 }",
+            "dpvs.conf:1: route `default over 1`: over is none of via, dev, src, mtu, metric, scope",
+        ),
+        (
+            "worker_defs { worker a { type slave\n cpu_id 1 }\n worker b { cpu_id 1 } }",
+            "dpvs.conf:3: worker b: another one has its cpu_id",
+        ),
+        ("worker_defs { worker a { port dpdk7 { } } }", "dpvs.conf:1: port dpdk7: no device of that name"),
+        (
+            "worker_defs { workers 2\n worker a { } }",
+            "dpvs.conf:1: workers 2, but 1 of type slave are named: leave one of the two out",
+        ),
+        (
+            "worker_defs { worker a { type master }\n worker b { type master } }",
+            "dpvs.conf:2: worker b: another one is of type master",
+        ),
+        (
+            "netif_defs {\n device d { }\n}\nworker_defs { worker a { port d { rx_queue_ids 0 2 } } }",
+            "dpvs.conf:2: device d: rx_queue_ids of all workers together are [0, 2]: from 0, each once, without gaps expected",
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(errors(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let found = errors("global_defs { kni x\n idle y\n}\nnetif_defs { device d { driver tap } }");
+    let lines: Vec<&str> = found.iter().filter_map(|text| text.split(':').nth(1)).collect();
+    assert_eq!(lines, ["1", "2", "4"]);
+}
+
+#[test]
+fn a_number_out_of_range_gives_way_to_the_default_with_a_warning() {
+    let Checked { config, warnings } =
+        checked("neigh_defs {\n timeout 4000\n unres_queue_length 99999999999999999999\n}").expect("good");
+    assert_eq!((config.options.neigh_timeout, config.options.neigh_queue), (60, 128));
+    let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warned,
+        [
+            "dpvs.conf:2: timeout 4000: a number from 1 to 3600 expected, 60 is used",
+            "dpvs.conf:3: unres_queue_length 99999999999999999999: a number from 16 to 8192 expected, 128 is used",
+        ]
+    );
+}
+
+#[test]
+fn every_flag_takes_on_and_off() {
+    for (text, expected) in [
+        ("xmit_ttl", true),
+        ("xmit_ttl on", true),
+        ("xmit_ttl enable", true),
+        ("xmit_ttl OFF", false),
+        ("xmit_ttl disable", false),
+    ] {
+        assert_eq!(
+            config(&format!("ipvs_defs {{ conn {{ {text} \n}} }}")).options.xmit_ttl,
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_table_is_whole() {
+    let mut paths = HashSet::new();
+    for key in KEYS {
+        assert!(paths.insert(key.path), "{} is there twice", key.path);
+        assert!(key.doc.ends_with('.'), "{}: {}", key.path, key.doc);
+        let parent = table::find(key.block());
+        let grouped = parent.is_some_and(|parent| matches!(parent.takes, Takes::Block | Takes::Named(_)));
+        assert!(key.block().is_empty() || grouped, "{} is in no block", key.path);
+        if !key.default.is_empty() {
+            key.takes.default(key.default);
+        }
+    }
+}
+
+const BEFORE: &str = "\
+netif_defs {
+    device dpdk0 { driver null
+        addr 10.0.0.1/24
+        addr 10.0.0.2/24
+        vlan 102 { addr 10.2.0.1/24 }
+    }
+}
+route_defs { route default via 10.0.0.254
+    route 10.9.0.0/16 via 10.2.0.9 dev dpdk0.102
+}
+ipvs_defs { tcp { timeout { established 100 } } }
+";
+
+fn started(text: &str) -> (State, BootConfig) {
+    let config = config(text);
+    let ports = config.devices.iter().map(|device| PortFacts::new(&device.name, MacAddr([2, 0, 0, 0, 0, 1])));
+    let mut state = State::new(ports.collect());
+    transact(&mut state, &config.steps()).expect("the file's own steps are good");
+    state.commit(State::settings(config.timeouts.clone(), config.options.clone()));
+    (state, config)
+}
+
+fn reloaded(before: &str, after: &str) -> (State, Reload) {
+    let (mut state, old) = started(before);
+    let change = reload(&state, &old, &config(after));
+    transact(&mut state, &change.steps).expect("a reload's steps are good");
+    state.commit(change.settings.clone());
+    (state, change)
+}
+
+fn texts(reload: &Reload) -> Vec<String> {
+    reload.steps.iter().map(crate::describe).collect()
+}
+
+#[test]
+fn an_unchanged_file_changes_nothing() {
+    let (_, change) = reloaded(BEFORE, BEFORE);
+    assert_eq!(
+        change,
+        Reload { steps: vec![], settings: Change::default(), log_level: None, restart: vec![] }
+    );
+}
+
+#[test]
+fn a_reload_changes_what_the_file_says_differently() {
+    let after = BEFORE
+        .replace("        addr 10.0.0.2/24\n", "        addr 10.0.0.3/24\n        mtu 1400\n")
+        .replace("via 10.0.0.254", "via 10.0.0.253");
+    let (_, change) = reloaded(BEFORE, &format!("{after}global_defs {{ log_level debug }}"));
+    assert_eq!(
+        texts(&change),
+        [
+            "delete route 0.0.0.0/0 via 10.0.0.254",
+            "delete address 10.0.0.2/24 on dpdk0",
+            "set dpdk0 mtu 1400",
+            "add address 10.0.0.3/24 on dpdk0",
+            "add route 0.0.0.0/0 via 10.0.0.253",
+        ]
+    );
+    assert_eq!((change.log_level, change.restart), (Some(LogLevel::Debug), vec![]));
+    let mtu = LinkChange::Mtu(1400);
+    assert!(change.steps.contains(&Set::SetLink { dev: "dpdk0".into(), change: mtu }));
+}
+
+#[test]
+fn a_vlan_goes_with_what_is_on_it_and_comes_back_whole() {
+    let without = BEFORE
+        .replace("        vlan 102 { addr 10.2.0.1/24 }\n", "")
+        .replace("    route 10.9.0.0/16 via 10.2.0.9 dev dpdk0.102\n", "");
+    let (_, change) = reloaded(BEFORE, &without);
+    assert_eq!(texts(&change), ["delete vlan dpdk0.102"]);
+    let (_, change) =
+        reloaded(BEFORE, &BEFORE.replace("vlan 102 { addr", "vlan 103 { name dpdk0.102\n addr"));
+    assert_eq!(
+        texts(&change),
+        [
+            "delete vlan dpdk0.102",
+            "add vlan dpdk0.102 (id 103 of dpdk0)",
+            "add address 10.2.0.1/24 on dpdk0.102",
+            "add route 10.9.0.0/16 via 10.2.0.9 on dpdk0.102",
+        ]
+    );
+}
+
+#[test]
+fn timeouts_set_by_command_stay_unless_the_file_changed_them() {
+    let (mut state, old) = started(BEFORE);
+    transact(&mut state, &[Set::SetTimeouts(model::Timeouts { tcp: 700, tcp_fin: 0, udp: 0 })])
+        .expect("good");
+    let change = reload(&state, &old, &config(&format!("{BEFORE}ipv4_defs {{ forwarding on }}")));
+    state.commit(change.settings);
+    assert_eq!(state.timeouts.tcp[tcp::State::Established as usize], 700);
+    assert!(state.options.forward4);
+    let change = reload(&state, &old, &config(&BEFORE.replace("established 100", "established 50")));
+    state.commit(change.settings);
+    assert_eq!(state.timeouts.tcp[tcp::State::Established as usize], 50);
+}
+
+#[test]
+fn what_only_a_restart_changes_is_reported_by_name() {
+    let table = [
+        (BEFORE.replace("driver null", "driver null\n args x=1"), "netif_defs/device dpdk0/args"),
+        (
+            BEFORE.replace("driver null", "driver null\n rx { queue_number 2 }"),
+            "netif_defs/device dpdk0/rx/queue_number",
+        ),
+        (format!("{BEFORE}worker_defs {{ workers 2 }}"), "worker_defs/workers"),
+        (format!("{BEFORE}netif_defs {{ pktpool_size 2047 }}"), "netif_defs/pktpool_size"),
+        (format!("{BEFORE}netif_defs {{ device dpdk1 {{ }} }}"), "netif_defs/device dpdk1"),
+        (
+            format!(
+                "{BEFORE}netif_defs {{ device dpdk1 {{ addr 10.3.0.1/24 }} }} route_defs {{ route 10.4.0.0/16 dev dpdk1 }}"
+            ),
+            "netif_defs/device dpdk1",
+        ),
+    ];
+    for (after, expected) in table {
+        assert_eq!(reloaded(BEFORE, &after).1.restart, [expected], "{after}");
+        assert!(reloaded(BEFORE, &after).1.steps.is_empty(), "{after}");
+    }
+    let spelled_out = BEFORE.replace("driver null", "driver null\n rx { descriptor_number 256 }");
+    assert!(reloaded(BEFORE, &spelled_out).1.restart.is_empty(), "the default spelled out is no change");
+    assert!(reloaded(&spelled_out, BEFORE).1.restart.is_empty());
+}
