@@ -1,4 +1,33 @@
-//! The director's daemon.
+// SPDX-License-Identifier: Apache-2.0
+//! The director's daemon: puts the parts together and drives them.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod clock;
+mod config;
+mod controller;
+mod crew;
+mod daemon;
+mod effects;
+mod idle;
+mod listener;
+mod log;
+mod mailbox;
+mod notify;
+mod outbox;
+mod publish;
+mod worker;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::parse();
+    log::start();
+    match daemon::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("dpvsd: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The control thread: it owns the state and does one thing after the other.
+//!
+//! Changes that wait are committed one by one, compiled and published together, and answered after every worker runs the
+//! result: when a tool returns, packets obey. It sleeps when nobody asks, but for a look at the counters every two seconds.
+
+use std::time::{Duration, Instant};
+
+use control::{Effect, Meter, Observed, State, WorkerReport, answer::Conns};
+use crossbeam_channel::Sender;
+use engine::ids::LcoreId;
+use engine::tick::Tick;
+use sockopt::{Code, Get, Reply, Request, Set, Status};
+
+use crate::clock::Clock;
+use crate::effects::Devices;
+use crate::listener::{Asked, Peer};
+use crate::mailbox::{Letter, Mailboxes};
+use crate::publish::Publisher;
+
+/// Connections in a page of a listing.
+const CONNS_PAGE: usize = 2048;
+
+/// How long a change waits for workers to run it.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How often to look whether they do.
+const LOOK: Duration = Duration::from_micros(20);
+
+/// Everything the control thread works with.
+pub struct Controller {
+    state: State,
+    meter: Meter,
+    publisher: Publisher,
+    boxes: Mailboxes,
+    devices: Devices,
+    clock: Clock,
+    started: Tick,
+    waiting: Vec<Waiting>,
+}
+
+/// A change that is committed and not published yet.
+struct Waiting {
+    effects: Vec<Effect>,
+    reply: Option<Sender<Reply>>,
+}
+
+/// Who wants a change.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Somebody at the control socket.
+    Peer(Peer),
+    /// The configuration file.
+    File(&'a std::path::Path),
+}
+
+impl std::fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Peer(peer) => peer.fmt(f),
+            Source::File(path) => write!(f, "file={}", path.display()),
+        }
+    }
+}
+
+impl Controller {
+    /// A control thread for workers that run the snapshot of `state`.
+    pub fn new(
+        state: State,
+        publisher: Publisher,
+        boxes: Mailboxes,
+        devices: Devices,
+        clock: Clock,
+    ) -> Controller {
+        let started = clock.now();
+        let (meter, waiting) = (Meter::default(), Vec::new());
+        Controller { state, meter, publisher, boxes, devices, clock, started, waiting }
+    }
+
+    /// Answers requests in order. Those that come together are published together.
+    pub fn serve(&mut self, requests: impl Iterator<Item = Asked>) {
+        requests.for_each(|asked| self.take(asked));
+        self.settle();
+    }
+
+    /// What has to happen every two seconds.
+    pub fn beat(&mut self) {
+        self.feed();
+        self.publisher.sweep();
+        self.devices.refresh(&mut self.state);
+    }
+
+    /// Makes changes that come from elsewhere than the control socket.
+    ///
+    /// # Errors
+    /// The refusal; nothing is changed then.
+    pub fn apply(&mut self, steps: &[Set], source: Source<'_>) -> Result<(), Status> {
+        self.change(steps, source, None)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// What is configured.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn take(&mut self, Asked { request, peer, reply }: Asked) {
+        self.state.set_now(self.clock.now());
+        let source = Source::Peer(peer);
+        // Whoever asked may be gone: there is room for one reply, so sending never blocks.
+        let answer = |text: Reply| drop(reply.try_send(text));
+        match request {
+            Request::Get(get) => {
+                self.settle();
+                answer(self.answer(&get));
+            }
+            Request::Transaction { steps, dry_run: true } => {
+                answer(control::plan(&mut self.state, &steps).map_or_else(Reply::Refused, Reply::Plan));
+            }
+            Request::Transaction { steps, dry_run: false } => self.change_for(&steps, source, &reply),
+            Request::Set(set) => self.change_for(&[set], source, &reply),
+        }
+    }
+
+    fn change_for(&mut self, steps: &[Set], source: Source<'_>, reply: &Sender<Reply>) {
+        if let Err(status) = self.change(steps, source, Some(reply.clone())) {
+            log::info!("refused {source} code={:?} reason=\"{status}\"", status.code);
+            let _ = reply.try_send(Reply::Refused(status));
+        }
+    }
+
+    /// Commits changes and lets devices follow; the rest waits for [`Controller::settle`].
+    fn change(
+        &mut self,
+        steps: &[Set],
+        source: Source<'_>,
+        reply: Option<Sender<Reply>>,
+    ) -> Result<(), Status> {
+        let applied = control::transact(&mut self.state, steps)?;
+        if let Err(error) = self.devices.apply(&applied.effects) {
+            self.state.commit(applied.undo);
+            return Err(Status::new(Code::System, error.to_string()));
+        }
+        for step in steps {
+            log::info!("change=\"{}\" {source}", control::describe(step));
+        }
+        self.waiting.push(Waiting { effects: applied.effects, reply });
+        Ok(())
+    }
+
+    /// Publishes what waits, does what else it asks for, and answers.
+    fn settle(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        // Before workers forget destinations that are gone.
+        if waiting.iter().any(|change| change.effects.contains(&Effect::Retire)) {
+            self.feed();
+        }
+        self.publish();
+        for Waiting { effects, reply } in waiting {
+            effects.into_iter().for_each(|effect| self.perform(effect));
+            if let Some(reply) = reply {
+                let _ = reply.try_send(Reply::Done);
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.state.version() == self.publisher.current().version {
+            return;
+        }
+        // Whoever lags already is not waited for again.
+        let patience = if self.publisher.settled() { SETTLE } else { Duration::ZERO };
+        self.publisher.publish(control::compile(&self.state));
+        let deadline = Instant::now() + patience;
+        while !self.publisher.settled() && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+        }
+        for worker in self.publisher.behind() {
+            log::warn!("worker {worker} does not take the new configuration yet");
+        }
+        self.publisher.sweep();
+    }
+
+    /// Does what a change asks for besides devices.
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Device { .. } | Effect::Retire => {}
+            Effect::Announce { link, addr } => self.boxes.tell(0, Letter::Announce(link, addr)),
+            Effect::ForgetNeighbours { link, addr } => {
+                self.boxes.tell_all(|| Letter::Forget(link, addr));
+            }
+            Effect::Zero { services, dests } => {
+                let dests: std::sync::Arc<[_]> = dests.into();
+                self.boxes.tell_all(|| Letter::Zero(std::sync::Arc::clone(&dests)));
+                self.meter.zero(&self.state, &services);
+            }
+        }
+    }
+
+    /// Lets the meter see what workers counted.
+    fn feed(&mut self) {
+        let told = self.boxes.ask_all(Letter::Dests);
+        let now = self.clock.now();
+        for (worker, dests) in (0..).zip(told) {
+            if let Some(dests) = dests {
+                self.meter.feed(&self.state, LcoreId(worker), &dests, now);
+            }
+        }
+    }
+
+    fn answer(&mut self, get: &Get) -> Reply {
+        let wants = control::wants(get);
+        if wants.dests {
+            self.feed();
+        }
+        let workers = self.reports(&wants);
+        let mut seen = Observed::new(&self.meter, self.started);
+        seen.workers = workers;
+        if wants.ports {
+            seen.ports = self.devices.reports();
+        }
+        match wants.conns {
+            Some(Conns::From(worker, from)) if worker.index() < self.boxes.len() => {
+                let page = |reply| Letter::Conns { from, max: CONNS_PAGE, reply };
+                (seen.conns, seen.conns_next) = self.boxes.ask(worker.index(), page).unwrap_or_default();
+            }
+            Some(Conns::Of(transport, source, target)) => {
+                let found = self.boxes.ask_all(|reply| Letter::Conn { transport, source, target, reply });
+                seen.conns = found.into_iter().flatten().flatten().collect();
+            }
+            _ => {}
+        }
+        control::answer(&self.state, &seen, get, self.clock.now())
+    }
+
+    fn reports(&self, wants: &control::answer::Wants) -> Vec<WorkerReport> {
+        let told = if wants.workers { self.boxes.ask_all(Letter::Report) } else { Vec::new() };
+        let mut reports: Vec<WorkerReport> = told.into_iter().map(Option::unwrap_or_default).collect();
+        reports.resize_with(self.boxes.len(), WorkerReport::default);
+        if wants.neighs {
+            for (report, neighs) in reports.iter_mut().zip(self.boxes.ask_all(Letter::Neighbours)) {
+                report.neighs = neighs.unwrap_or_default();
+            }
+        }
+        if wants.laddrs {
+            for (report, usage) in reports.iter_mut().zip(self.boxes.ask_all(Letter::Usage)) {
+                report.laddrs = usage.unwrap_or_default().into_iter().collect();
+            }
+        }
+        reports
+    }
+}

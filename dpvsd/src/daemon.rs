@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bring-up and shutdown, in order.
+
+use std::time::{Duration, Instant};
+
+use control::State;
+use crossbeam_channel::{Receiver, bounded, select};
+use dpdk::{Eal, EalConfig, Memory, Pool, PoolConfig, Port};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::args::Args;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::controller::Controller;
+use crate::crew::{self, Crew};
+use crate::effects::{Device, Devices};
+use crate::listener::{self, ListenError, Listener};
+use crate::mailbox::mailboxes;
+use crate::notify::Notifier;
+use crate::publish::Publisher;
+
+/// How often counters are looked at for rates.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// Why the daemon did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// DPDK or a device.
+    #[error(transparent)]
+    Dpdk(#[from] dpdk::Error),
+    /// The control socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system.
+    #[error("cannot {what}: {reason}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What it says.
+        reason: std::io::Error,
+    },
+    /// A worker ended though nobody told it to: a defect.
+    #[error("worker {0} failed; see the lines above")]
+    Worker(usize),
+}
+
+/// Starts, runs until told to stop, and cleans up.
+///
+/// # Errors
+/// [`Failure`]; everything is cleaned up then too.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    listener::check(&config.ipc)?;
+    if args.check {
+        println!("configuration and devices are good");
+        return Ok(());
+    }
+    let notifier = Notifier::from_env();
+    let signals = signals()?;
+    let clock = Clock::start();
+
+    let (eal, pool) = environment(&config)?;
+    let mut devices = open(&eal, &pool, &config)?;
+    let state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
+    let (publisher, readers) = Publisher::new(control::compile(&state), config.workers.into());
+    let (boxes, mail) = mailboxes(config.workers.into());
+    let plan = crew::Plan { config: &config, clock, eal: &eal, pool: &pool, boxes: &boxes };
+    let crew = Crew::hire(&plan, &mut devices, readers, mail)?;
+    let devices = Devices::new(devices, pool);
+    let mut controller = Controller::new(state, publisher, boxes, devices, clock);
+    let listener = Listener::start(&config.ipc)?;
+    log::info!("{}", ready(&config, &eal, controller.state()));
+    notifier.ready();
+
+    let ended = serve(&mut controller, &listener, &signals, &crew);
+
+    notifier.stopping();
+    drop(listener);
+    // Workers first, then the devices they use, then the environment those live in.
+    drop(crew);
+    drop(controller);
+    drop(eal);
+    log::info!("stopped");
+    ended
+}
+
+/// The control thread's life.
+fn serve(
+    controller: &mut Controller,
+    listener: &Listener,
+    signals: &Receiver<i32>,
+    crew: &Crew,
+) -> Result<(), Failure> {
+    let mut next = Instant::now() + BEAT;
+    loop {
+        select! {
+            recv(listener.requests()) -> first => {
+                controller.serve(first.into_iter().chain(listener.requests().try_iter()));
+            }
+            recv(signals) -> signal => match signal {
+                Ok(SIGHUP) => log::info!("reload"),
+                _ => return Ok(()),
+            },
+            default(next.saturating_duration_since(Instant::now())) => {
+                next = Instant::now() + BEAT;
+                controller.beat();
+                crew.check()?;
+            }
+        }
+    }
+}
+
+fn signals() -> Result<Receiver<i32>, Failure> {
+    let failed = |reason| Failure::System { what: "listen to signals", reason };
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(failed)?;
+    let (sender, receiver) = bounded(16);
+    let forward = move || signals.forever().try_for_each(|signal| sender.send(signal));
+    std::thread::Builder::new().name("signals".to_owned()).spawn(forward).map_err(failed)?;
+    Ok(receiver)
+}
+
+fn environment(config: &Config) -> Result<(Eal, Pool), Failure> {
+    let specs = || config.devices.iter().map(|device| &device.spec);
+    let packets = PoolConfig::for_devices(specs(), config.workers);
+    let wanted = EalConfig::for_devices(specs()).with_pool(&packets).with_args(&config.eal);
+    let eal = Eal::init(wanted)?;
+    log::debug!("{} {}", Eal::version(), eal.picked());
+    if let Memory::Ordinary { why, .. } = &eal.picked().memory {
+        log::warn!("{why}: running on ordinary pages, which costs speed on fast devices");
+    }
+    let pool = Pool::new(&eal, "packets", &packets)?;
+    Ok((eal, pool))
+}
+
+fn open(eal: &Eal, pool: &Pool, config: &Config) -> Result<Vec<Device>, Failure> {
+    let mut devices = Vec::with_capacity(config.devices.len());
+    for device in &config.devices {
+        let port = Port::open(eal, &device.spec, &device.port, pool)?;
+        port.notes().iter().for_each(|note| log::info!("{note}"));
+        devices.push(Device::new(port, config.workers, &device.port, device.rx_csum));
+    }
+    Ok(devices)
+}
+
+fn ready(config: &Config, eal: &Eal, state: &State) -> String {
+    let list =
+        |part: fn(&control::PortFacts) -> &str| state.ports().iter().map(part).collect::<Vec<_>>().join(",");
+    let memory = match &eal.picked().memory {
+        Memory::Hugepages(kib) => format!("hugepages:{kib}kB"),
+        Memory::Ordinary { mib, .. } => format!("ordinary:{mib}MB"),
+        Memory::Given => "given".to_owned(),
+    };
+    format!(
+        "ready ports={} drivers={} workers={} memory={memory} ipc={}",
+        list(|port| &port.name),
+        list(|port| &port.driver),
+        config.workers,
+        config.ipc.display()
+    )
+}

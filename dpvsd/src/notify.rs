@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tells the service manager how far we are (sd_notify(3)): a datagram to the socket it names in the environment.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// Who wants to know, if anybody.
+pub struct Notifier(Option<SocketAddr>);
+
+impl Notifier {
+    /// From `NOTIFY_SOCKET`: a path, or a name in the abstract namespace after an `@`.
+    pub fn from_env() -> Notifier {
+        let address = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let parsed = address.map(|name| parse(&name)).transpose().unwrap_or_else(|error| {
+            log::warn!("NOTIFY_SOCKET cannot be used: {error}");
+            None
+        });
+        Notifier(parsed)
+    }
+
+    /// Start-up is complete.
+    pub fn ready(&self) {
+        self.send("READY=1\n");
+    }
+
+    /// The end has begun.
+    pub fn stopping(&self) {
+        self.send("STOPPING=1\n");
+    }
+
+    fn send(&self, text: &str) {
+        let Some(address) = &self.0 else { return };
+        let sent = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.send_to_addr(text.as_bytes(), address)
+        });
+        if let Err(error) = sent {
+            log::warn!("the service manager does not listen: {error}");
+        }
+    }
+}
+
+fn parse(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(name: &str, address: &SocketAddr) -> String {
+        let manager = UnixDatagram::bind_addr(address).expect("the name is free");
+        let notifier = Notifier(Some(parse(OsStr::new(name)).expect("a valid name")));
+        notifier.ready();
+        notifier.stopping();
+        let mut text = String::new();
+        for _ in 0..2 {
+            let mut buffer = [0; 64];
+            let n = manager.recv(&mut buffer).expect("a datagram");
+            text.push_str(std::str::from_utf8(&buffer[..n]).expect("text"));
+        }
+        text
+    }
+
+    #[test]
+    fn the_manager_hears_of_start_and_stop_by_path() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("notify");
+        let address = SocketAddr::from_pathname(&path).expect("short enough");
+        assert_eq!(received(path.to_str().expect("text"), &address), "READY=1\nSTOPPING=1\n");
+    }
+
+    #[test]
+    fn the_manager_hears_of_start_and_stop_in_the_abstract_namespace() {
+        let name = format!("dpvsd-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("short enough");
+        assert_eq!(received(&format!("@{name}"), &address), "READY=1\nSTOPPING=1\n");
+    }
+}
