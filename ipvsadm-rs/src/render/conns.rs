@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The listings of connections and timeouts.
+
+use std::io::{self, Write};
+
+use model::{ConnEntry, ConnState, Timeouts, Transport};
+
+use super::{Labels, protocol};
+use crate::args::Style;
+
+/// Connections in the order given. `engines` adds the titles of the persistence engine's columns.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn table(
+    conns: &[ConnEntry],
+    labels: Labels<'_>,
+    style: Style,
+    engines: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if style == Style::Stock {
+        let engines = if engines { "        pe name          pe_data" } else { "" };
+        writeln!(
+            out,
+            "IPVS connection entries\n\
+             pro expire state       source             virtual            destination{engines}"
+        )?;
+    }
+    for conn in conns {
+        match style {
+            Style::Stock => stock(conn, labels, out)?,
+            Style::Dpvs => dpvs(conn, labels, out)?,
+        }
+    }
+    Ok(())
+}
+
+fn stock(conn: &ConnEntry, labels: Labels<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let [client, virt, dest] =
+        [conn.client, conn.virt, conn.dest].map(|end| labels.end(end, Some(conn.transport)));
+    writeln!(
+        out,
+        "{:<3} {:02}:{:02}  {:<11} {client:<18} {virt:<18} {dest}",
+        protocol(conn.transport),
+        conn.expires / 60,
+        conn.expires % 60,
+        stock_state(conn)
+    )
+}
+
+fn dpvs(conn: &ConnEntry, labels: Labels<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let [client, virt, local, dest] =
+        [conn.client, conn.virt, conn.local, conn.dest].map(|end| labels.end(end, Some(conn.transport)));
+    let expires = format!("{}s", conn.expires);
+    writeln!(
+        out,
+        "[{}]{:<3} {expires:<6} {:<11} {client:<18} {virt:<18} {local:<18} {dest}",
+        conn.lcore + 1,
+        conn.transport.name(),
+        dpvs_state(conn)
+    )
+}
+
+fn stock_state(conn: &ConnEntry) -> &'static str {
+    match (conn.transport, conn.state) {
+        (Transport::Udp, _) => "UDP",
+        (Transport::Icmp | Transport::Icmpv6, _) => "ICMP",
+        (_, ConnState::None) => "NONE",
+        (_, ConnState::Established) => "ESTABLISHED",
+        (_, ConnState::SynSent) => "SYN_SENT",
+        (_, ConnState::SynRecv) => "SYN_RECV",
+        (_, ConnState::FinWait) => "FIN_WAIT",
+        (_, ConnState::TimeWait) => "TIME_WAIT",
+        (_, ConnState::Close) => "CLOSE",
+        (_, ConnState::CloseWait) => "CLOSE_WAIT",
+        (_, ConnState::LastAck) => "LAST_ACK",
+        (_, ConnState::Listen) => "LISTEN",
+        (_, ConnState::SynAck) => "SYNACK",
+        (_, ConnState::UdpOneWay | ConnState::UdpNormal) => "UDP",
+    }
+}
+
+fn dpvs_state(conn: &ConnEntry) -> &'static str {
+    match (conn.transport, conn.state) {
+        (Transport::Udp, ConnState::None) => "UDP_NONE",
+        (Transport::Sctp, ConnState::None) => "SCTP_NONE",
+        (Transport::Icmp | Transport::Icmpv6, _) => "ICMP_NORMAL",
+        (Transport::Sctp, ConnState::Established) => "SCTP_ESTABLISHED",
+        (_, ConnState::None) => "TCP_NONE",
+        (_, ConnState::Established) => "TCP_EST",
+        (_, ConnState::SynSent) => "SYN_SENT",
+        (_, ConnState::SynRecv) => "SYN_RECV",
+        (_, ConnState::FinWait) => "FIN_WAIT",
+        (_, ConnState::TimeWait) => "TIME_WAIT",
+        (_, ConnState::Close) => "TCP_CLOSE",
+        (_, ConnState::CloseWait) => "CLOSE_WAIT",
+        (_, ConnState::LastAck) => "LAST_ACK",
+        (_, ConnState::Listen) => "LISTEN",
+        (_, ConnState::SynAck) => "SYNACK",
+        (_, ConnState::UdpOneWay) => "UDP_ONEWAY",
+        (_, ConnState::UdpNormal) => "UDP_NORM",
+    }
+}
+
+/// The three idle timeouts.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn timeouts(timeouts: &Timeouts, out: &mut dyn Write) -> io::Result<()> {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    writeln!(out, "Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}")
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the commands `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` share: this process's words, streams and daemon.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use cli::connect::{Client, socket_path};
+use cli::exit::{Exit, complain};
+
+use crate::args::{self, Line, Misuse, Style};
+use crate::names::Names;
+use crate::options::Command;
+use crate::session::Session;
+
+/// The environment variable that chooses how listings are written.
+pub const STYLE_VARIABLE: &str = "IPVSADM_STYLE";
+
+/// Runs one line, given as the words after the name of the program.
+pub fn run(words: &[String]) -> Exit {
+    let names = Names::system();
+    let style = match style() {
+        Ok(style) => style,
+        Err(misuse) => return misused(&misuse),
+    };
+    let line = match args::read(words, &names) {
+        Ok(line) => line,
+        Err(misuse) => return misused(&misuse),
+    };
+    run_lines(&names, style, line.ipc.as_deref(), |session| session.run(&line))
+}
+
+fn run_lines(
+    names: &Names,
+    style: Style,
+    ipc: Option<&Path>,
+    lines: impl FnOnce(&mut Session<'_>) -> Exit,
+) -> Exit {
+    let mut client = Client::new(socket_path(ipc));
+    let mut out = BufWriter::new(io::stdout().lock());
+    let exit = lines(&mut Session {
+        ask: &mut client,
+        names,
+        input: &mut io::stdin().lock(),
+        out: &mut out,
+        err: &mut io::stderr(),
+        style,
+    });
+    match out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(TOOL, format_args!("cannot write to standard output: {error}"));
+            Exit::Refused
+        }
+        _ => exit,
+    }
+}
+
+/// Clears the table and runs the commands on standard input; lines that begin with `#` are notes.
+pub fn restore() -> Exit {
+    let names = Names::system();
+    let style = match style() {
+        Ok(style) => style,
+        Err(misuse) => return misused(&misuse),
+    };
+    run_lines(&names, style, None, |session| {
+        let cleared = session.run(&Line::new(Command::Clear));
+        if cleared != Exit::Done {
+            return cleared;
+        }
+        let mut line = Line::new(Command::Restore);
+        line.notes = true;
+        session.run(&line)
+    })
+}
+
+/// The words after the name of the program.
+///
+/// # Errors
+///
+/// The exit after a complaint, if one is not text.
+pub fn words() -> Result<Vec<String>, Exit> {
+    let words = std::env::args_os().skip(1).map(|word| {
+        word.into_string()
+            .map_err(|word| misused(&Misuse::line(format!("`{}` is not UTF-8", word.to_string_lossy()))))
+    });
+    words.collect()
+}
+
+fn style() -> Result<Style, Misuse> {
+    match std::env::var(STYLE_VARIABLE).as_deref() {
+        Err(_) | Ok("" | "stock") => Ok(Style::Stock),
+        Ok("dpvs") => Ok(Style::Dpvs),
+        Ok(other) => {
+            Err(Misuse::line(format!("{STYLE_VARIABLE} `{other}` is unknown: stock or dpvs expected")))
+        }
+    }
+}
+
+fn misused(misuse: &Misuse) -> Exit {
+    complain(TOOL, misuse);
+    Exit::Status(misuse.status)
+}
+
+const TOOL: &str = "ipvsadm";
