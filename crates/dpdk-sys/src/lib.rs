@@ -247,6 +247,7 @@ unsafe extern "C" {
     pub fn shim_errno() -> c_int;
     pub fn shim_lcore_id() -> c_uint;
     pub fn shim_log_to(sink: LogFn) -> c_int;
+    pub fn shim_bpf_log();
 
     pub fn shim_alloc(pool: *mut RteMempool) -> *mut RteMbuf;
     pub fn shim_alloc_bulk(pool: *mut RteMempool, mbufs: *mut *mut RteMbuf, count: c_uint) -> c_int;

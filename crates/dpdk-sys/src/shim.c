@@ -4,6 +4,8 @@
  * layout differs between releases. The structs that cross this border are ours: fixed width, no pointers.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <string.h>
@@ -86,6 +88,40 @@ int shim_log_to(shim_log_fn fn)
 	if (stream == NULL)
 		return -1;
 	return rte_openlog_stream(stream);
+}
+
+/* The level is 0 for warnings; what is above goes as DPDK's information. */
+static int bpf_print(int level, const char *format, va_list args)
+{
+	char text[512];
+	int len = vsnprintf(text, sizeof(text), format, args);
+
+	if (len > 0)
+		log_fn(level == 0 ? RTE_LOG_WARNING : RTE_LOG_INFO, text,
+		       (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
+	return len;
+}
+
+/* The libraries under af_xdp print to standard error unless told otherwise. They came with the driver, if at all. */
+void shim_bpf_log(void)
+{
+	static const char *const libraries[][2] = {
+		{ "libbpf.so.1", "libbpf_set_print" },
+		{ "libxdp.so.1", "libxdp_set_print" },
+	};
+	size_t i;
+
+	for (i = 0; i < RTE_DIM(libraries); i++) {
+		void *library = dlopen(libraries[i][0], RTLD_LAZY | RTLD_NOLOAD);
+		void *(*set_print)(int (*)(int, const char *, va_list));
+
+		if (library == NULL)
+			continue;
+		set_print = (void *(*)(int (*)(int, const char *, va_list)))dlsym(library, libraries[i][1]);
+		if (set_print != NULL)
+			set_print(bpf_print);
+		dlclose(library);
+	}
 }
 
 /* ---- mbufs ---- */

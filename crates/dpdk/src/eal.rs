@@ -116,8 +116,8 @@ impl Eal {
     /// from now on.
     ///
     /// # Errors
-    /// Options that make no sense, no memory, or it was initialised before. After refused options another attempt is
-    /// possible.
+    /// Options that make no sense, no memory, or it was initialised before. After a failure inside EAL another attempt
+    /// fails too: it keeps what it read of its options.
     pub fn init(config: EalConfig) -> Result<Eal, Error> {
         let allowed = affinity::get();
         let machine =
@@ -125,6 +125,7 @@ impl Eal {
         let picked = args::pick(&config, &machine)?;
         logs::redirect();
         let (rc, said) = logs::catch(|| init(&picked.args));
+        logs::redirect_bpf();
         // EAL pins the thread that calls it, and every thread that it starts later would inherit that.
         affinity::set(&allowed);
         if rc < 0 {

@@ -21,6 +21,12 @@ pub(crate) fn redirect() {
     unsafe { dpdk_sys::shim_log_to(sink) };
 }
 
+/// Sends the messages of the libraries under af_xdp here too, once their driver is loaded.
+pub(crate) fn redirect_bpf() {
+    // SAFETY: looks the libraries up among those loaded; the print function passed stays for ever.
+    unsafe { dpdk_sys::shim_bpf_log() };
+}
+
 /// Runs `f` and returns what DPDK warned of meanwhile, joined to one line.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> (T, String) {
     *lock() = Some(Vec::new());
@@ -57,11 +63,15 @@ fn take(level: c_uint, line: &str) {
 const WARNING: c_uint = 5;
 
 /// EAL's and drivers' words that are true and nothing to act upon.
-const HARMLESS: [&str; 4] = [
-    "failed to create multiq qdisc",     // net_tap wants it for rte_flow only
-    "Disabling rte flow support",        // the same
-    "No available 1048576 kB hugepages", // when the 2 MiB ones are used
-    "TSC using RDTSC",                   // virtual machines
+const HARMLESS: [&str; 8] = [
+    "failed to create multiq qdisc",       // net_tap wants it for rte_flow only
+    "Disabling rte flow support",          // the same
+    "No available 1048576 kB hugepages",   // when the 2 MiB ones are used
+    "TSC using RDTSC",                     // virtual machines
+    "No bpffs found",                      // libxdp can do without
+    "without a working bpffs",             // the same
+    "Falling back to loading single prog", // the same
+    "skipping unrecognized data section",  // libbpf, of libxdp's own program
 ];
 
 fn severity(level: c_uint, line: &str) -> Level {
