@@ -52,6 +52,7 @@ pub fn request(line: &str) -> Result<Request, Failure> {
     let call = call(line)?;
     match (call.command.parse)(&call)? {
         Job::Change(request, _) => Ok(request),
+        Job::Tolerant(set, _) => Ok(Request::Set(set)),
         Job::Look(..) | Job::Show(_) => panic!("`{line}` is no plain change"),
     }
 }
@@ -61,7 +62,7 @@ pub fn questions(line: &str) -> Result<Vec<Get>, Failure> {
     let call = call(line)?;
     match (call.command.parse)(&call)? {
         Job::Show(gets) => Ok(gets),
-        Job::Change(..) | Job::Look(..) => panic!("`{line}` is no listing"),
+        Job::Change(..) | Job::Tolerant(..) | Job::Look(..) => panic!("`{line}` is no listing"),
     }
 }
 

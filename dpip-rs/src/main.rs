@@ -12,6 +12,8 @@ mod failure;
 mod golden;
 mod object;
 mod prompt;
+#[cfg(test)]
+mod replay;
 mod run;
 mod words;
 

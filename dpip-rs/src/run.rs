@@ -5,9 +5,11 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cli::exit::complain;
 use cli::{Ask, exit};
 use sockopt::{Get, Reply, Request};
 
+use crate::TOOL;
 use crate::args::Call;
 use crate::failure::Failure;
 use crate::object::{Job, link};
@@ -23,6 +25,15 @@ pub fn run(daemon: &mut impl Ask, call: &Call, out: &mut impl Write) -> Result<(
             change(daemon, &request)?;
             print(out, &note)
         }
+        Job::Tolerant(set, code) => match daemon.ask(&Request::Set(set))? {
+            Reply::Done => Ok(()),
+            Reply::Refused(status) if status.code == code => {
+                complain(TOOL, format_args!("warning: {status}"));
+                Ok(())
+            }
+            Reply::Refused(status) => Err(status.into()),
+            _ => Err(Failure::unexpected()),
+        },
         Job::Look(get, decide) => {
             let set = decide(&ask(daemon, &Request::Get(get))?)?;
             change(daemon, &Request::Set(set))

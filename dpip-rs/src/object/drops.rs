@@ -71,8 +71,8 @@ fn meaning(reason: &str) -> &'static str {
     MEANINGS.iter().find(|(name, _)| *name == reason).map_or("", |(_, meaning)| meaning)
 }
 
-/// Every drop reason of the engine, in its order.
-const MEANINGS: [(&str, &str); 35] = [
+/// Every drop reason of the engine.
+const MEANINGS: &[(&str, &str)] = &[
     ("truncated", "shorter than its own headers"),
     ("other_host", "Ethernet destination of another station"),
     ("unknown_vlan", "VLAN tag without a link: see `dpip vlan add`"),
@@ -91,6 +91,7 @@ const MEANINGS: [(&str, &str); 35] = [
     ("icmp_unrelated", "an ICMP error that belongs to no connection"),
     ("ttl", "TTL or hop limit used up"),
     ("too_big", "longer than the MTU and not to be fragmented"),
+    ("merged", "several segments merged into one by the device: switch off GRO/LRO"),
     ("no_route", "no route to the destination: see `dpip route show`"),
     ("not_forwarding", "not for the director, which does not forward"),
     ("no_service", "for an address of the director, but no service there"),
@@ -117,6 +118,15 @@ mod tests {
 
     fn traffic() -> Traffic {
         Traffic { rx: 12, tx: 5, drops: vec![("no_route".into(), 7)], ..Traffic::default() }
+    }
+
+    #[test]
+    fn every_reason_of_the_engine_is_explained() {
+        let known: Vec<_> = engine::verdict::DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        let unexplained: Vec<_> = known.iter().filter(|name| meaning(name).is_empty()).collect();
+        assert!(unexplained.is_empty(), "to be explained in MEANINGS: {unexplained:?}");
+        let gone: Vec<_> = MEANINGS.iter().filter(|(name, _)| !known.contains(name)).collect();
+        assert!(gone.is_empty(), "to be taken out of MEANINGS: {gone:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod neigh;
 pub mod route;
 pub mod vlan;
 
-use sockopt::{Get, Reply, Request, Set};
+use sockopt::{Code, Get, Reply, Request, Set};
 
 use crate::args::Call;
 use crate::failure::Failure;
@@ -101,6 +101,8 @@ impl Verb {
 pub enum Job {
     /// A change, and what to print once it is made.
     Change(Request, String),
+    /// One change; a refusal for this reason is only a warning.
+    Tolerant(Set, Code),
     /// A change that depends on what is there.
     Look(Get, Decide),
     /// A listing, made of the replies to these.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use cli::{json, value};
 use model::net::{RouteKey, RouteScope, RouteSpec};
 use model::{Family, Prefix};
-use sockopt::{Get, Reply, Request, Set};
+use sockopt::{Code, Get, Reply, Request, Set};
 
 use super::{Command, Job, Object, Verb};
 use crate::args::{Call, Options};
@@ -52,14 +52,14 @@ pub static OBJECT: Object = Object {
         ("local", "the same as scope host"),
         ("mtu N", "bytes; 0 (default) for that of the link"),
         ("metric N", "the lowest wins among routes to one prefix"),
+        ("dev IF", "the link; towards a gateway it may be left out"),
         ("src IP", "source address of packets the director makes"),
     ],
     text,
     json,
 };
 
-const ROUTE: &str =
-    "default|IP[/PLEN] [via IP] dev IF [src IP] [mtu N] [scope host|kni_host|link|global] [metric N] [local]";
+const ROUTE: &str = "default|IP[/PLEN] [via IP] [dev IF] [src IP] [mtu N] [scope host|kni_host|link|global] [metric N] [local]";
 
 fn add(call: &Call) -> Result<Job, Failure> {
     change(call, Set::AddRoute)
@@ -78,7 +78,9 @@ fn del(call: &Call) -> Result<Job, Failure> {
     let route = Written::read(call.words())?;
     let dst = route.dst(&call.options)?;
     let Written { dev, via, scope, .. } = route;
-    Ok(Job::set(Set::DelRoute(RouteKey { dst, dev: dev.map(str::to_owned), via: real(via), scope })))
+    let set = Set::DelRoute(RouteKey { dst, dev: dev.map(str::to_owned), via: real(via), scope });
+    // Scripts of DPVS take away IPv4 routes that may not be there.
+    Ok(if dst.addr.is_ipv4() { Job::Tolerant(set, Code::NotFound) } else { Job::set(set) })
 }
 
 fn flush(call: &Call) -> Result<Job, Failure> {
@@ -166,7 +168,11 @@ impl<'a> Written<'a> {
     fn spec(&self, options: &Options) -> Result<RouteSpec, Failure> {
         let &Written { via, src, mtu, scope, metric, .. } = self;
         let dst = self.dst(options)?;
-        let dev = words::device(self.dev)?;
+        // Towards a gateway the daemon finds the link by itself: the one on whose network the gateway is.
+        let dev = match (self.dev, real(via)) {
+            (None, Some(_)) => String::new(),
+            (dev, _) => words::device(dev)?,
+        };
         Ok(RouteSpec { dst, via: real(via), dev, src: real(src), mtu, scope, metric })
     }
 }
@@ -347,6 +353,15 @@ mod tests {
     }
 
     #[test]
+    fn the_link_of_a_gateway_need_not_be_named() {
+        let Request::Set(Set::AddRoute(route)) = request("dpip route add default via 10.0.2.254").unwrap()
+        else {
+            panic!("a route")
+        };
+        assert_eq!((route.dev.as_str(), route.via), ("", Some("10.0.2.254".parse().unwrap())));
+    }
+
+    #[test]
     fn a_route_is_deleted_by_what_is_named() {
         let key = RouteKey {
             dst: "172.16.0.0/16".parse().unwrap(),
@@ -354,10 +369,10 @@ mod tests {
             via: Some("10.0.2.253".parse().unwrap()),
             scope: None,
         };
-        assert_eq!(
-            request("dpip route del 172.16.0.0/16 via 10.0.2.253").unwrap(),
-            Request::Set(Set::DelRoute(key))
-        );
+        let call = call("dpip route del 172.16.0.0/16 via 10.0.2.253").unwrap();
+        let Job::Tolerant(set, Code::NotFound) = del(&call).unwrap() else { panic!("one may be missing") };
+        assert_eq!(set, Set::DelRoute(key));
+        assert!(matches!(request("dpip route del fd00::/64"), Ok(Request::Set(Set::DelRoute(_)))));
     }
 
     #[test]
@@ -387,7 +402,8 @@ mod tests {
     fn bad_lines_say_what_is_wrong() {
         for (line, reason) in [
             ("dpip route add", "the prefix: `IP[/PLEN]` or `default` is missing"),
-            ("dpip route add default via 10.0.2.254", "the device: `dev IF` is missing"),
+            ("dpip route add 10.0.0.0/8", "the device: `dev IF` is missing"),
+            ("dpip route add 10.0.0.0/8 via 0.0.0.0", "the device: `dev IF` is missing"),
             ("dpip route flush", "the device: `dev IF` is missing"),
             ("dpip route add bogus dev dpdk1", "`bogus` is not an IP address"),
             (

@@ -15,7 +15,11 @@ use crate::state::{Route, RouteId, State};
 
 pub(super) fn add(state: &State, spec: &RouteSpec) -> Result<Decision, Status> {
     let (id, route) = check(state, spec)?;
-    if state.routes.get(&id).is_some() {
+    if let Some(old) = state.routes.get(&id) {
+        if *old == route && id.dst.addr.is_ipv4() {
+            // Scripts of DPVS add IPv4 routes that may be there.
+            return Ok(Decision::nothing());
+        }
         return refuse(
             Code::Exists,
             format!(
@@ -157,4 +161,35 @@ fn named(key: &RouteKey) -> String {
     let via = key.via.map(|via| format!(" via {via}")).unwrap_or_default();
     let dev = key.dev.as_ref().map(|dev| format!(" on {dev}")).unwrap_or_default();
     via + &dev
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::PortFacts;
+    use model::MacAddr;
+
+    fn via(dst: &str, gateway: &str) -> RouteSpec {
+        RouteSpec {
+            dst: dst.parse().unwrap(),
+            via: Some(gateway.parse().unwrap()),
+            dev: "dpdk0".into(),
+            src: None,
+            mtu: 0,
+            scope: None,
+            metric: 0,
+        }
+    }
+
+    #[test]
+    fn an_ipv4_route_may_be_added_again_but_not_with_another_gateway() {
+        let mut state = State::new(vec![PortFacts::new("dpdk0", MacAddr([2, 0, 0, 0, 0, 1]))]);
+        let (four, six) = (via("10.0.0.0/8", "192.0.2.1"), via("2001:db8::/48", "fd00::1"));
+        for route in [&four, &six] {
+            state.commit(add(&state, route).unwrap().change);
+        }
+        assert_eq!(add(&state, &four), Ok(Decision::nothing()));
+        assert_eq!(add(&state, &via("10.0.0.0/8", "192.0.2.2")).unwrap_err().code, Code::Exists);
+        assert_eq!(add(&state, &six).unwrap_err().code, Code::Exists);
+    }
 }
