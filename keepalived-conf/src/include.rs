@@ -54,8 +54,12 @@ impl Includes {
 pub struct Found {
     /// The files, sorted per alternative of the braces.
     pub files: Vec<PathBuf>,
-    /// Whether some alternative without wildcards matched nothing.
-    pub literal: bool,
+    /// How many alternatives the braces make; 1 without braces.
+    pub alternatives: usize,
+    /// Alternatives without wildcards that name nothing.
+    pub missing: usize,
+    /// Alternatives with wildcards in a directory that does not exist.
+    pub nowhere: usize,
 }
 
 /// The files that `pattern` means, seen from `directory`. A name without wildcards is a match only where it exists.
@@ -67,39 +71,42 @@ pub fn expand(directory: &Path, pattern: &str) -> Result<Found, String> {
     if pattern.len() > MAX_PATTERN {
         return Err(format!("pattern longer than {MAX_PATTERN} bytes"));
     }
-    let mut found = Found::default();
-    for alternative in alternatives(pattern)? {
+    let alternatives = alternatives(pattern)?;
+    let mut found = Found { alternatives: alternatives.len(), ..Found::default() };
+    for alternative in alternatives {
         let path = directory.join(&alternative);
-        if !alternative.contains(['*', '?', '[']) {
+        let Some(wildcard) = alternative.find(['*', '?', '[']) else {
             match path.exists() {
                 true => found.files.push(path),
-                false => found.literal = true,
+                false => found.missing += 1,
             }
             continue;
-        }
-        // To glob(3) `**` is `*`; here it would walk whole trees.
-        let mut alternative = alternative;
-        while alternative.contains("**") {
-            alternative = alternative.replace("**", "*");
-        }
-        // The directory is a place, not part of the pattern.
-        let pattern = match Path::new(&alternative).is_absolute() {
-            true => alternative,
-            false => {
-                let place = glob::Pattern::escape(&directory.to_string_lossy());
-                if place.is_empty() { alternative } else { format!("{place}/{alternative}") }
-            }
         };
-        let options = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        let paths =
-            glob::glob_with(&pattern, options).map_err(|error| format!("bad pattern: {}", error.msg))?;
-        found.files.extend(paths.filter_map(Result::ok));
+        let parent = alternative[..wildcard].rfind('/').map_or("", |slash| &alternative[..=slash]);
+        found.nowhere += usize::from(!parent.is_empty() && !directory.join(parent).is_dir());
+        found.files.extend(matches(directory, alternative)?);
     }
     Ok(found)
+}
+
+/// The files that match `pattern`, which has wildcards, sorted.
+fn matches(directory: &Path, mut pattern: String) -> Result<impl Iterator<Item = PathBuf>, String> {
+    // To glob(3) `**` is `*`; here it would walk whole trees.
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
+    }
+    let place = directory.to_string_lossy();
+    if !place.is_empty() && !Path::new(&pattern).is_absolute() {
+        // The directory is a place, not part of the pattern.
+        pattern = format!("{}/{pattern}", glob::Pattern::escape(&place));
+    }
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let paths = glob::glob_with(&pattern, options).map_err(|error| format!("bad pattern: {}", error.msg))?;
+    Ok(paths.filter_map(Result::ok))
 }
 
 /// The texts that the braces of `pattern` stand for, leftmost slowest. Braces without a partner are text.

@@ -127,7 +127,7 @@ fn splice(blocks: &mut Vec<Block>, directory: &Path, includes: &mut Includes) ->
         let pattern = block.value();
         let found = crate::include::expand(directory, &pattern)
             .map_err(|reason| Error::new(&block.span, format!("include {pattern}: {reason}")))?;
-        if pattern.is_empty() || (found.files.is_empty() && found.literal) {
+        if pattern.is_empty() || found.missing + found.nowhere > 0 {
             return Err(Error::new(&block.span, format!("include {pattern}: no such file")));
         }
         for path in found.files {
