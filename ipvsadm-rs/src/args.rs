@@ -143,6 +143,10 @@ pub fn read(words: &[String], names: &Names) -> Result<Line, Misuse> {
         }
     };
     line.begin(&first)?;
+    if matches!(line.command, Command::Help | Command::Version) {
+        // Help is given whatever else the line says.
+        return Ok(line);
+    }
     let mut server = None;
     while let Some(written) = words.option(Some(line.command))? {
         match written.found {

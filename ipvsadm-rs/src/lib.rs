@@ -21,3 +21,4 @@ pub mod restore;
 pub mod session;
 pub mod sort;
 pub mod tool;
+pub mod wrap;

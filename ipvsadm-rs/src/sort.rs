@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The order of listings.
 //!
-//! Scripts compare listings, so the order is that of ipvsadm down to its oddity: numbers are compared by the sign of
-//! their 32-bit difference, which puts 200.0.0.1 before 10.0.0.1. Such an order is not transitive, so the sort is a
+//! Scripts compare listings, so the order is that of ipvsadm down to its oddity: addresses are compared, 32 bits at a
+//! time, by the sign of their difference, which puts 200.0.0.1 before 10.0.0.1. Such an order is not transitive, so the sort is a
 //! merge sort of our own: it ends with any comparison, and with the same result as the one that scripts know.
 
 use std::cmp::Ordering;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use model::{Family, ServiceKey};
 use sockopt::reply::{DestEntry, ServiceEntry};
@@ -36,7 +36,8 @@ fn compare_keys(a: &ServiceKey, b: &ServiceKey) -> Ordering {
         ServiceKey::FwMark { family, .. } => SocketAddr::new(family.unspecified(), 0),
         ServiceKey::Match(rule) => SocketAddr::new(rule.family.unspecified(), 0),
     };
-    difference(mark(a), mark(b))
+    mark(a)
+        .cmp(&mark(b))
         .then(a.family().cmp(&b.family()))
         .then(protocol(a).cmp(&protocol(b)))
         .then(compare_ends(end(a), end(b)))
@@ -49,7 +50,10 @@ fn compare_keys(a: &ServiceKey, b: &ServiceKey) -> Ordering {
 fn compare_ends(a: SocketAddr, b: SocketAddr) -> Ordering {
     let addrs = match (a.ip(), b.ip()) {
         (IpAddr::V4(a), IpAddr::V4(b)) => difference(a.to_bits(), b.to_bits()),
-        (IpAddr::V6(a), IpAddr::V6(b)) => a.cmp(&b),
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            let word = |addr: Ipv6Addr, at: u32| (addr.to_bits() >> (96 - 32 * at)) as u32;
+            (0..4).fold(Ordering::Equal, |so_far, at| so_far.then(difference(word(a, at), word(b, at))))
+        }
         (a, b) => Family::of(a).cmp(&Family::of(b)),
     };
     addrs.then(a.port().cmp(&b.port()))
@@ -95,6 +99,14 @@ mod tests {
         assert_eq!(
             sorted(&["[::1]:80", "200.0.0.1:80", "100.0.0.1:80"]),
             ["100.0.0.1:80", "200.0.0.1:80", "[::1]:80"]
+        );
+    }
+
+    #[test]
+    fn so_are_the_words_of_ipv6_addresses() {
+        assert_eq!(
+            sorted(&["[2001:db8:a::ffff]:80", "[2001:db8:aaaa::1]:80", "[ff02::1]:80", "[fe80::1]:80"]),
+            ["[fe80::1]:80", "[ff02::1]:80", "[2001:db8:aaaa::1]:80", "[2001:db8:a::ffff]:80"]
         );
     }
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use cli::connect::{Client, socket_path};
 use cli::exit::{Exit, complain};
 
-use crate::args::{self, Line, Misuse, Style};
+use crate::args::{self, Misuse, Style};
 use crate::names::Names;
-use crate::options::Command;
 use crate::session::Session;
+use crate::wrap;
 
 /// The environment variable that chooses how listings are written.
 pub const STYLE_VARIABLE: &str = "IPVSADM_STYLE";
@@ -61,15 +61,7 @@ pub fn restore() -> Exit {
         Ok(style) => style,
         Err(misuse) => return misused(&misuse),
     };
-    run_lines(&names, style, None, |session| {
-        let cleared = session.run(&Line::new(Command::Clear));
-        if cleared != Exit::Done {
-            return cleared;
-        }
-        let mut line = Line::new(Command::Restore);
-        line.notes = true;
-        session.run(&line)
-    })
+    run_lines(&names, style, None, wrap::restore)
 }
 
 /// The words after the name of the program.

@@ -20,6 +20,7 @@ pub mod scapy;
 pub mod server;
 pub mod sweep;
 pub mod traffic;
+pub mod transcript;
 pub mod wait;
 
 pub use anyhow::{Context, Result, bail, ensure};

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The wrappers `ipvsadm-save` and `ipvsadm-restore`.
+
+use cli::Exit;
+
+use crate::args::Line;
+use crate::options::Command;
+use crate::session::Session;
+
+/// The line that `ipvsadm-save` stands for. Words without a dash mean nothing, as they always did.
+///
+/// # Errors
+///
+/// An option that it does not have.
+pub fn save(words: &[String]) -> Result<Vec<String>, String> {
+    let mut line = vec!["--save".to_owned()];
+    for word in words.iter().filter(|word| word.starts_with('-')) {
+        match word.as_str() {
+            "-n" => line.push("--numeric".to_owned()),
+            other => {
+                return Err(format!(
+                    "unknown option `{other}`: -n is the only one, numbers instead of names"
+                ));
+            }
+        }
+    }
+    Ok(line)
+}
+
+/// Clears the table and runs the commands on standard input; lines that begin with `#` are notes.
+pub fn restore(session: &mut Session<'_>) -> Exit {
+    let cleared = session.run(&Line::new(Command::Clear));
+    if cleared != Exit::Done {
+        return cleared;
+    }
+    let mut line = Line::new(Command::Restore);
+    line.notes = true;
+    session.run(&line)
+}
