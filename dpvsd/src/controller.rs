@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use control::{Effect, Meter, Observed, State, WorkerReport, answer::Conns};
+use control::{Change, Effect, Meter, Observed, State, WorkerReport, answer::Conns};
 use crossbeam_channel::Sender;
 use engine::ids::LcoreId;
 use engine::tick::Tick;
@@ -52,6 +52,8 @@ pub enum Source<'a> {
     Peer(Peer),
     /// The configuration file.
     File(&'a std::path::Path),
+    /// Something that was configured for a limited time.
+    Time,
 }
 
 impl std::fmt::Display for Source<'_> {
@@ -59,6 +61,7 @@ impl std::fmt::Display for Source<'_> {
         match self {
             Source::Peer(peer) => peer.fmt(f),
             Source::File(path) => write!(f, "file={}", path.display()),
+            Source::Time => f.write_str("lifetime=ended"),
         }
     }
 }
@@ -88,6 +91,13 @@ impl Controller {
         self.feed();
         self.publisher.sweep();
         self.devices.refresh(&mut self.state);
+        self.state.set_now(self.clock.now());
+        let ended = self.state.ended();
+        if !ended.is_empty()
+            && let Err(status) = self.apply(&ended, Source::Time)
+        {
+            log::warn!("an address whose lifetime ended cannot be removed: {status}");
+        }
     }
 
     /// Makes changes that come from elsewhere than the control socket.
@@ -95,9 +105,18 @@ impl Controller {
     /// # Errors
     /// The refusal; nothing is changed then.
     pub fn apply(&mut self, steps: &[Set], source: Source<'_>) -> Result<(), Status> {
+        self.state.set_now(self.clock.now());
         self.change(steps, source, None)?;
         self.settle();
         Ok(())
+    }
+
+    /// Changes timeouts and switches.
+    pub fn set(&mut self, settings: Change) {
+        if !settings.is_empty() {
+            self.state.commit(settings);
+            self.publish();
+        }
     }
 
     /// What is configured.

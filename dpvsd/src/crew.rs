@@ -61,7 +61,9 @@ impl Crew {
         let mut rx = receive_queues(devices, workers);
         let mut tx = transmit_queues(devices, workers);
         let mut rings = rings(plan.eal, workers)?;
-        let cpus = lcore::assign(plan.eal.cpus(), workers);
+        let chosen = lcore::assign(plan.eal.cpus(), workers);
+        let cpus: Vec<_> =
+            plan.config.cpus.iter().zip(chosen).map(|(said, chosen)| said.or(chosen)).collect();
         let mut crew = Crew { stop: Arc::new(AtomicBool::new(false)), workers: Vec::with_capacity(workers) };
         for (at, (reader, mail)) in readers.into_iter().zip(mail).enumerate() {
             let colleagues = (0..workers).filter(|&other| other != at).map(|other| plan.boxes.sender(other));
@@ -120,7 +122,7 @@ fn sizes(config: &Config, at: usize) -> Sizes {
     Sizes {
         id: LcoreId(at as u16),
         workers: config.workers,
-        conns: config.conns.div_ceil(workers),
+        conns: (config.boot.conns as usize).div_ceil(workers),
         neighs: NEIGHS,
         held: HELD / workers,
         // The standard library's hasher has the system's randomness as its key.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use control::State;
 use crossbeam_channel::{Receiver, bounded, select};
-use dpdk::{Eal, EalConfig, Memory, Pool, PoolConfig, Port};
+use dpdk::{Eal, EalConfig, Memory, Pool, Port};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -15,7 +15,9 @@ use crate::config::{Config, ConfigError};
 use crate::controller::Controller;
 use crate::crew::{self, Crew};
 use crate::effects::{Device, Devices};
+use crate::file::File;
 use crate::listener::{self, ListenError, Listener};
+use crate::log::set_level;
 use crate::mailbox::mailboxes;
 use crate::notify::Notifier;
 use crate::publish::Publisher;
@@ -32,6 +34,14 @@ pub enum Failure {
     /// DPDK or a device.
     #[error(transparent)]
     Dpdk(#[from] dpdk::Error),
+    /// What the file configures was refused.
+    #[error("{}: {status}", .file.display())]
+    File {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The refusal.
+        status: sockopt::Status,
+    },
     /// The control socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -54,6 +64,7 @@ pub enum Failure {
 /// [`Failure`]; everything is cleaned up then too.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
+    set_level(config.boot.log_level);
     listener::check(&config.ipc)?;
     if args.check {
         println!("configuration and devices are good");
@@ -65,18 +76,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
     let (eal, pool) = environment(&config)?;
     let mut devices = open(&eal, &pool, &config)?;
-    let state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
+    let state = state(&config, &devices);
     let (publisher, readers) = Publisher::new(control::compile(&state), config.workers.into());
     let (boxes, mail) = mailboxes(config.workers.into());
     let plan = crew::Plan { config: &config, clock, eal: &eal, pool: &pool, boxes: &boxes };
     let crew = Crew::hire(&plan, &mut devices, readers, mail)?;
-    let devices = Devices::new(devices, pool);
-    let mut controller = Controller::new(state, publisher, boxes, devices, clock);
+    let mut controller = Controller::new(state, publisher, boxes, Devices::new(devices, pool), clock);
+    let mut file = File::apply(&config, &mut controller)?;
     let listener = Listener::start(&config.ipc)?;
     log::info!("{}", ready(&config, &eal, controller.state()));
     notifier.ready();
 
-    let ended = serve(&mut controller, &listener, &signals, &crew);
+    let ended = serve(&mut controller, &mut file, &listener, &signals, &crew);
 
     notifier.stopping();
     drop(listener);
@@ -91,6 +102,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// The control thread's life.
 fn serve(
     controller: &mut Controller,
+    file: &mut File,
     listener: &Listener,
     signals: &Receiver<i32>,
     crew: &Crew,
@@ -102,7 +114,7 @@ fn serve(
                 controller.serve(first.into_iter().chain(listener.requests().try_iter()));
             }
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => log::info!("reload"),
+                Ok(SIGHUP) => file.reload(controller),
                 _ => return Ok(()),
             },
             default(next.saturating_duration_since(Instant::now())) => {
@@ -112,6 +124,13 @@ fn serve(
             }
         }
     }
+}
+
+/// The devices, with the timeouts and switches of the file.
+fn state(config: &Config, devices: &[Device]) -> State {
+    let mut state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
+    state.commit(State::settings(config.boot.timeouts.clone(), config.boot.options.clone()));
+    state
 }
 
 fn signals() -> Result<Receiver<i32>, Failure> {
@@ -124,9 +143,9 @@ fn signals() -> Result<Receiver<i32>, Failure> {
 }
 
 fn environment(config: &Config) -> Result<(Eal, Pool), Failure> {
-    let specs = || config.devices.iter().map(|device| &device.spec);
-    let packets = PoolConfig::for_devices(specs(), config.workers);
-    let wanted = EalConfig::for_devices(specs()).with_pool(&packets).with_args(&config.eal);
+    let packets = config.pool();
+    let mut wanted = EalConfig::for_devices(config.specs()).with_pool(&packets).with_args(&config.eal);
+    wanted.memory_mib = config.boot.memory.unwrap_or(wanted.memory_mib);
     let eal = Eal::init(wanted)?;
     log::debug!("{} {}", Eal::version(), eal.picked());
     if let Memory::Ordinary { why, .. } = &eal.picked().memory {
@@ -141,7 +160,7 @@ fn open(eal: &Eal, pool: &Pool, config: &Config) -> Result<Vec<Device>, Failure>
     for device in &config.devices {
         let port = Port::open(eal, &device.spec, &device.port, pool)?;
         port.notes().iter().for_each(|note| log::info!("{note}"));
-        devices.push(Device::new(port, config.workers, &device.port, device.rx_csum));
+        devices.push(Device::new(port, device, config.workers));
     }
     Ok(devices)
 }

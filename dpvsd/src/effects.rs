@@ -5,11 +5,12 @@ use control::observed::PortReport;
 use control::{Effect, PortFacts, State};
 use dpdk::{Pool, Port};
 use engine::ids::{LcoreId, PortId};
-use engine::link::RxCsum;
 use engine::steer::Rss;
 use model::MacAddr;
 use model::link::LinkChange;
 use model::stats::PortCounters;
+
+use crate::config;
 
 /// All devices, by [`PortId`].
 pub struct Devices {
@@ -24,8 +25,9 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device that was opened; worker `n` polls receive queue `n` as far as there are workers, then from the first again.
-    pub fn new(port: Port, workers: u16, config: &dpdk::PortConfig, rx_csum: RxCsum) -> Device {
+    /// A device that was opened. Who polls a queue says the configuration; where it does not, worker `n` polls queue `n` as far as
+    /// there are workers, then from the first again.
+    pub fn new(port: Port, config: &config::Device, workers: u16) -> Device {
         let by_turns = |queues: u16| (0..queues).map(|queue| LcoreId(queue % workers)).collect::<Vec<_>>();
         let mac = MacAddr(port.mac());
         let info = port.info();
@@ -36,7 +38,8 @@ impl Device {
             ("OF_TX_UDP_CSUM", info.tx_csum.udp),
         ];
         let in_use = offloads.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
-        let rx = by_turns(port.rx_queues());
+        let mut rx = by_turns(port.rx_queues());
+        rx.iter_mut().zip(&config.polled_by).for_each(|(owner, said)| *owner = *said);
         let facts = PortFacts {
             driver: info.driver.clone(),
             mtu: u16::try_from(port.mtu()).unwrap_or(u16::MAX),
@@ -45,9 +48,9 @@ impl Device {
             }),
             tx: by_turns(port.tx_queues()),
             rx,
-            rx_csum,
-            promisc: config.promiscuous,
-            allmulticast: config.all_multicast,
+            rx_csum: config.rx_csum,
+            promisc: config.port.promiscuous,
+            allmulticast: config.port.all_multicast,
             offloads: in_use.collect(),
             capabilities: capabilities(&port),
             ..PortFacts::new(port.name(), mac)

@@ -9,6 +9,7 @@ mod controller;
 mod crew;
 mod daemon;
 mod effects;
+mod file;
 mod idle;
 mod listener;
 mod log;

@@ -6,7 +6,8 @@ mod support;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use sockopt::{Get, Reply, Request};
+use model::net::{AddrScope, IfAddr};
+use sockopt::{Get, Reply, Request, Set};
 use support::{Daemon, refused};
 
 const DAEMON: Request = Request::Get(Get::Daemon);
@@ -89,4 +90,65 @@ fn the_service_manager_hears_of_start_and_end() {
     assert_eq!(workers(&daemon), 1, "ready means that it answers");
     daemon.signal("TERM");
     assert_eq!(hear(), "STOPPING=1\n");
+}
+
+/// A device with an address, as a file says it.
+fn device(addr: &str, rest: &str) -> String {
+    format!("netif_defs {{\n device dpdk0 {{\n driver null\n args no-rx=1\n addr {addr}\n }}\n}}\n{rest}")
+}
+
+fn addresses(daemon: &Daemon) -> Vec<String> {
+    match daemon.ask(&Request::Get(Get::Addrs { dev: None, family: None })) {
+        Reply::Addrs(addrs) => addrs.into_iter().map(|entry| entry.addr.prefix.to_string()).collect(),
+        other => panic!("addresses expected: {other:?}"),
+    }
+}
+
+fn neigh_timeout(seconds: u32) -> String {
+    format!("neigh_defs {{\n timeout {seconds}\n}}\n")
+}
+
+#[test]
+fn a_reload_changes_what_the_file_says_differently_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let conf = dir.path().join("dpvs.conf");
+    let write = |text: &str| std::fs::write(&conf, text).expect("a temporary file");
+    write(&device("192.0.2.1/24", ""));
+    let mut daemon = Daemon::start(&["--conf", conf.to_str().expect("text")]);
+    assert_eq!(addresses(&daemon), ["192.0.2.1/24"]);
+    let by_hand = IfAddr {
+        prefix: "198.51.100.1/24".parse().expect("a prefix"),
+        dev: "dpdk0".to_owned(),
+        broadcast: None,
+        scope: AddrScope::Global,
+        valid_lft: 0,
+        preferred_lft: 0,
+        sapool: false,
+    };
+    assert_eq!(daemon.ask(&Request::Set(Set::AddAddr(by_hand))), Reply::Done);
+
+    write(&device("192.0.2.2/24", "global_defs {\n log_level debug\n idle spin\n}\n"));
+    daemon.signal("HUP");
+    daemon.wait_for("global_defs/idle changed: that takes effect with the next start");
+    daemon.wait_for("reloaded file=");
+    assert_eq!(addresses(&daemon), ["198.51.100.1/24", "192.0.2.2/24"]);
+
+    write(&device("192.0.2.3/24", "neigh_defs {\n timeuot 5\n}\n"));
+    daemon.signal("HUP");
+    daemon.wait_for("dpvs.conf:9: unknown keyword timeuot in neigh_defs: did you mean timeout?");
+    daemon.wait_for("not reloaded, everything stays as it was");
+    assert_eq!(addresses(&daemon), ["198.51.100.1/24", "192.0.2.2/24"]);
+
+    write(&device("192.0.2.3/24", &neigh_timeout(5)));
+    daemon.signal("HUP");
+    daemon.wait_for("reloaded file=");
+    assert_eq!(addresses(&daemon), ["198.51.100.1/24", "192.0.2.3/24"]);
+}
+
+#[test]
+fn a_reload_without_a_file_says_so() {
+    let mut daemon = Daemon::start(&["--port", "dpdk0=null:no-rx=1"]);
+    daemon.signal("HUP");
+    daemon.wait_for("nothing to reload");
+    assert_eq!(workers(&daemon), 1);
 }
