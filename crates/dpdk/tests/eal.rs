@@ -72,7 +72,7 @@ fn a_bound_worker(eal: &Eal) {
 
 fn a_worker_that_panics(eal: &Eal) {
     let worker = lcore::spawn(eal, "unlucky", None, || panic!("as planned")).expect("a thread");
-    let payload = worker.join().map(|()| ()).expect_err("it panicked");
+    let payload = worker.join().expect_err("it panicked");
     assert_eq!(payload.downcast_ref(), Some(&"as planned"));
     let next = lcore::spawn(eal, "next", None, lcore::id).expect("the lcore is free again");
     let id = next.lcore();
