@@ -121,6 +121,7 @@ fn services(state: &State) -> Vec<Option<Service>> {
             revision: service.revision,
             dests: service.dests.clone(),
             laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
+            syn_proxy: service.spec.options.synproxy,
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
         })

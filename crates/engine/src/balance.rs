@@ -19,6 +19,8 @@ use crate::proto::udp;
 use crate::sched::{self, Load};
 use crate::snapshot::{Dest, Service, Snapshot};
 use crate::steer;
+use crate::synproxy::client::{Received, vouched};
+use crate::tick::Tick;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 use crate::{fullnat, l4};
 
@@ -37,14 +39,28 @@ impl<P: Buffer> Lcore<P> {
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
         let flags = tcp_flags(&pkt.data()[parsed.l3..], ip);
+        let received = Received { parsed, ip, probe, link };
+        if flags & (SYN | ACK | FIN | RST) == SYN
+            && let Some(svc) = proxied(&probe.tuple, cx.snap)
+        {
+            return self.answer_syn(pkt, received, svc, cx);
+        }
         let (id, dir) = match self.conns.find(probe) {
             Some((id, Dir::Inbound)) if reopens(self.conns.get(id), flags) => {
-                self.close(id);
+                self.close(id, out);
                 (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound)
             }
             Some(found) => found,
             None => (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound),
         };
+        let is_proxied = self.conns.get(id).is_proxied();
+        if is_proxied {
+            match (self.is_pending(id), dir) {
+                (true, Dir::Inbound) => return self.meet_waiting_client(id, pkt, received, cx),
+                (true, Dir::Outbound) => self.hear_server(id, pkt, parsed, ip, cx, out)?,
+                (false, dir) => self.meet_open(id, dir, pkt, received, cx, out)?,
+            }
+        }
         if link.rx_csum == RxCsum::Recompute {
             l4::recompute(&mut pkt.data_mut()[parsed.l3..], ip);
         } else if pkt.rx().l4_csum == Csum::Bad {
@@ -60,6 +76,9 @@ impl<P: Buffer> Lcore<P> {
         let conn = self.conns.get(id);
         let bytes = &mut pkt.data_mut()[parsed.l3..];
         fullnat::rewrite(bytes, ip, conn, dir, &new);
+        if is_proxied {
+            self.shift_proxied(id, bytes, ip, dir);
+        }
         self.leave(pkt, parsed, ip, hop, ttl, cx)
     }
 
@@ -92,11 +111,15 @@ impl<P: Buffer> Lcore<P> {
         let bytes = &pkt.data()[parsed.l3..];
         let flags = tcp_flags(bytes, ip);
         if ip.proto == proto::TCP && flags & (SYN | ACK | FIN | RST) != SYN {
+            if svc.syn_proxy && flags & (SYN | ACK | RST) == ACK {
+                let received = Received { parsed, ip, probe, link };
+                let (Break(verdict) | Continue(verdict)) = self.check_ack(pkt, received, svc, cx, out);
+                return Break(verdict);
+            }
             return drop(DropReason::NotSyn);
         }
         // State is made from packets that arrived whole only.
-        let vouched = pkt.rx().l4_csum == Csum::Good || link.rx_csum == RxCsum::Recompute;
-        if !vouched && !l4::checksum_ok(bytes, ip) {
+        if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
         let dest = self.schedule(svc, cx.snap)?;
@@ -112,7 +135,7 @@ impl<P: Buffer> Lcore<P> {
         Some(owner_by(link, tuple, target.port(), self.config.workers, snap))
     }
 
-    fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
+    pub(crate) fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
         let (cursors, dests) = (&mut self.cursors, &self.dests);
         let load = |id| {
             let counters = dests.get(id);
@@ -127,7 +150,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// Leases a local port towards `dest`, local addresses in turn. What the server's packets will carry.
-    fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Tuple> {
+    pub(crate) fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Tuple> {
         let Config { id: me, workers, .. } = self.config;
         let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
         let mut reason = DropReason::NoLaddr;
@@ -164,12 +187,16 @@ impl<P: Buffer> Lcore<P> {
         }
         let l4 = &bytes[usize::from(ip.header_len)..];
         let seq = tcp::Header::parse(l4).map_or(0, |h| h.seq());
-        let clock = cx.now.0.wrapping_mul(15_625);
-        let isn = (outbound.hash(ip.proto, &self.secret)).wrapping_add(clock) as u32;
-        isn.wrapping_sub(seq)
+        self.fresh_isn(outbound, ip.proto, cx.now).wrapping_sub(seq)
     }
 
-    fn enter(
+    /// An initial sequence number towards the server.
+    pub(crate) fn fresh_isn(&self, outbound: &Tuple, proto: u8, now: Tick) -> u32 {
+        let clock = now.0.wrapping_mul(15_625);
+        outbound.hash(proto, &self.secret).wrapping_add(clock) as u32
+    }
+
+    pub(crate) fn enter(
         &mut self,
         svc: &Service,
         dest: &Dest,
@@ -238,7 +265,7 @@ impl<P: Buffer> Lcore<P> {
 
     #[cold]
     #[inline(never)]
-    fn enter_state(&mut self, id: ConnId, state: u8, active: bool, secs: u32) {
+    pub(crate) fn enter_state(&mut self, id: ConnId, state: u8, active: bool, secs: u32) {
         let conn = self.conns.get_mut(id);
         let was = std::mem::replace(&mut conn.active, active);
         conn.state = state;
@@ -269,6 +296,13 @@ impl<P: Buffer> Lcore<P> {
             }
         }
     }
+}
+
+/// The service at a packet's target, if the SYN proxy stands before it.
+#[inline(always)]
+fn proxied<'s>(tuple: &Tuple, snap: &'s Snapshot) -> Option<&'s Service> {
+    let target = tuple.target();
+    snap.find_service(Transport::Tcp, target.ip(), target.port()).filter(|svc| svc.syn_proxy)
 }
 
 /// The worker that owns the connection whose returning packets carry `tuple` and come in by `link`.

@@ -124,7 +124,7 @@ fn rewrite_options(l4: &mut [u8], conn: &Conn, dir: Dir) {
 }
 
 /// Overwrites bytes of a TCP segment and keeps its checksum right, at even and odd offsets.
-fn replace(l4: &mut [u8], at: usize, new: &[u8]) {
+pub(crate) fn replace(l4: &mut [u8], at: usize, new: &[u8]) {
     let sum = tcp::at::CHECKSUM;
     let mut delta = Delta::default();
     for (n, &byte) in new.iter().enumerate() {

@@ -14,9 +14,11 @@ use crate::ids::{DestId, LcoreId, LinkId, PortId};
 use crate::laddr::{Leases, Usage};
 use crate::link::{Link, Mac};
 use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
+use crate::pipeline::{Cx, Origin};
 use crate::proto::listed;
 use crate::sched::Cursor;
 use crate::snapshot::Snapshot;
+use crate::synproxy::{self, Proxy};
 use crate::tick::Tick;
 use crate::verdict::DropReason;
 use crate::{arp, nd};
@@ -100,6 +102,7 @@ pub struct Lcore<P> {
     pub(crate) errors: Limiter,
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
+    pub(crate) proxy: Proxy<P>,
 }
 
 impl<P: Buffer> Lcore<P> {
@@ -118,12 +121,14 @@ impl<P: Buffer> Lcore<P> {
             errors: Limiter::default(),
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
+            proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
         }
     }
 
     /// Takes note of a new snapshot, before the first burst that is processed with it.
     pub fn adopt(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         self.dests.adopt(snap);
+        self.proxy.adopt(&snap.services, &snap.options.syn_proxy);
         self.links.resize(snap.links.len().max(self.links.len()), LinkCounters::default());
         for (counters, _) in self.links.iter_mut().zip(&snap.links).filter(|(_, link)| link.is_none()) {
             *counters = LinkCounters::default();
@@ -156,7 +161,10 @@ impl<P: Buffer> Lcore<P> {
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         let mut budget = TICK_BUDGET;
         while let Some(id) = self.conns.next_expired(now, &mut budget) {
-            self.close(id);
+            let cx = Cx { snap, now, port: PortId(0), origin: Origin::Wire };
+            if !self.is_pending(id) || !self.ask_again(id, cx, out) {
+                self.close(id, out);
+            }
         }
         let mut events: arrayvec::ArrayVec<NeighEvent<P>, BURST> = arrayvec::ArrayVec::new();
         // One entry gives up a whole queue at most; what does not fit is handled at once.
@@ -179,8 +187,12 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// Removes a connection and gives back what it held.
-    pub(crate) fn close(&mut self, id: ConnId) {
+    pub(crate) fn close(&mut self, id: ConnId, out: &mut impl Sink<P>) {
         let conn = *self.conns.get(id);
+        if conn.is_proxied() {
+            self.drop_held(conn.session, out);
+            self.proxy.sessions.remove(conn.session);
+        }
         let outbound = self.conns.tuple(id, Dir::Outbound);
         let (server, local) = (outbound.source(), outbound.target());
         self.leases.release(local.ip(), server, conn.proto(), local.port());
@@ -300,9 +312,14 @@ impl<P: Buffer> Lcore<P> {
         &self.links
     }
 
-    /// Packets waiting for a neighbour.
+    /// Packets waiting for a neighbour, or for a server that the SYN proxy asked.
     pub fn held(&self) -> usize {
-        self.neighs.held()
+        self.neighs.held() + self.proxy.sessions.held()
+    }
+
+    /// What the SYN proxy counted.
+    pub fn proxy_counters(&self) -> &synproxy::counters::Counters {
+        &self.proxy.counters
     }
 
     /// What destinations carry here, by [`DestId`].

@@ -97,7 +97,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     #[inline(always)]
-    fn one(&mut self, mut pkt: P, parsed: &Parsed, cx: Cx<'_>, out: &mut impl Sink<P>) {
+    pub(crate) fn one(&mut self, mut pkt: P, parsed: &Parsed, cx: Cx<'_>, out: &mut impl Sink<P>) {
         let Some(link) = parsed.link.and_then(|id| cx.snap.link(id)) else {
             let reason = if let Kind::Bad(reason) = parsed.kind { reason } else { DropReason::LinkDown };
             return self.throw(pkt, reason, out);
@@ -137,6 +137,12 @@ impl<P: Buffer> Lcore<P> {
                 }
                 Err((pkt, reason)) => self.throw(pkt, reason, out),
             },
+            Verdict::Await(id) => self.await_server(id, pkt, cx, out),
+            Verdict::Release(id) => {
+                self.traffic.consumed += 1;
+                out.discard(pkt);
+                self.release(id, cx, out);
+            }
             Verdict::Kernel(otherwise) => match out.kernel(pkt, cx.port) {
                 Ok(()) => self.traffic.kernel += 1,
                 Err(pkt) => self.throw(pkt, otherwise, out),

@@ -409,6 +409,7 @@ pub mod world {
             revision: 1,
             dests,
             laddrs: vec![ip(names.laddr)],
+            syn_proxy: false,
             conn_timeout: 0,
             weights: (0, 1),
         }));

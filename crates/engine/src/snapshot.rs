@@ -16,6 +16,7 @@ use crate::link::{Link, Mac};
 use crate::proto::Timeouts;
 use crate::route::{Kind, RouteTable};
 use crate::steer::Rss;
+use crate::synproxy;
 
 /// Everything configured.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub laddrs: HashMap<IpAddr, LinkId, RandomState>,
     /// Idle timeouts by protocol and state.
     pub timeouts: Timeouts,
+    /// Time of day at tick 0, in milliseconds since 1970: the SYN proxy's keys follow the clock.
+    pub epoch_ms: u64,
     /// Everything else.
     pub options: Options,
     /// Lookup tables that follow from the fields above; [`Snapshot::index`] makes them.
@@ -97,6 +100,8 @@ pub struct Service {
     pub dests: Vec<DestId>,
     /// Its local addresses of both families, in the order they were added.
     pub laddrs: Vec<IpAddr>,
+    /// Clients must prove their address before a server hears of them (TCP).
+    pub syn_proxy: bool,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
     /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.
@@ -157,6 +162,8 @@ pub struct Options {
     pub conn_init_timeout: u32,
     /// TTL of packets the director makes.
     pub default_ttl: u8,
+    /// The SYN proxy's.
+    pub syn_proxy: synproxy::config::Config,
 }
 
 impl Default for Options {
@@ -169,6 +176,7 @@ impl Default for Options {
             neigh_queue: 128,
             conn_init_timeout: 3,
             default_ttl: 64,
+            syn_proxy: synproxy::config::Config::default(),
         }
     }
 }

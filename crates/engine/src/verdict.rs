@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::conn::ConnId;
 use crate::conn::Egress;
 use crate::ids::{LcoreId, LinkId};
 
@@ -20,6 +21,10 @@ pub enum Verdict {
     Hold(Egress),
     /// For the host's own stack; where nothing leads there, dropped for this reason.
     Kernel(DropReason),
+    /// Waits until the server of this connection has answered the SYN proxy.
+    Await(ConnId),
+    /// The server's answer to the SYN proxy: it ends here, and what waited for it goes on.
+    Release(ConnId),
     /// Another worker owns the flow.
     Redirect(LcoreId),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
@@ -101,6 +106,24 @@ drop_reasons! {
     NoService => "no_service",
     /// TCP segment without connection that may not open one.
     NotSyn => "not_syn",
+    /// A client cannot have port 0, nor a service of TCP.
+    PortZero => "port_zero",
+    /// A packet to a service that claims to come from it.
+    OwnSource => "own_source",
+    /// A SYN whose options rule out a proxy, such as signatures, or leave no room for an answer.
+    SynProxyOption => "syn_proxy_option",
+    /// A SYN not answered because its neighbourhood had enough answers.
+    SynProxyLimited => "syn_proxy_limited",
+    /// An acknowledgement that proves nothing, not answered because its neighbourhood had enough answers.
+    SynProxyBadAck => "syn_proxy_bad_ack",
+    /// An acknowledgement without data where the server is only asked for data.
+    SynProxyNullAck => "syn_proxy_null_ack",
+    /// More packets of a client than are kept until its server answers.
+    SynProxyQueue => "syn_proxy_queue",
+    /// From a server that was asked something else, or for one that did not answer.
+    SynProxyServer => "syn_proxy_server",
+    /// One acknowledgement too many of a storm.
+    SynProxyStorm => "syn_proxy_storm",
     /// The service has no usable server.
     NoDest => "no_dest",
     /// The service has no local address that fits the server's family.

@@ -100,6 +100,18 @@ impl<'a> Header<'a> {
         usize::from(self.0[12] >> 4) * 4
     }
 
+    /// The window, as in the packet.
+    #[inline(always)]
+    pub fn window(&self) -> u16 {
+        get16(self.0, 14)
+    }
+
+    /// The bit that a client sets beside ECE and CWR when it wants accurate ECN (RFC 9768 3.1.1).
+    #[inline(always)]
+    pub fn accurate_ecn(&self) -> bool {
+        self.0[12] & 1 == 1
+    }
+
     /// The flags of [`flag`].
     #[inline(always)]
     pub fn flags(&self) -> u8 {

@@ -100,6 +100,8 @@ pub struct Conn {
     pub egress: [Egress; 2],
     /// The service that took it.
     pub service: ServiceId,
+    /// Its session with the SYN proxy, if that opened it; see [`Conn::is_proxied`].
+    pub session: u32,
     /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
     /// Up to a second that spreads expiry, in wheel ticks.
@@ -130,6 +132,7 @@ impl Conn {
         seq_delta: 0,
         egress: [Egress { routing: 0, neigh: NeighRef::NONE, link: LinkId(0), mtu: 0 }; 2],
         service: ServiceId(0),
+        session: NIL,
         conn_timeout: 0,
         jitter: 0,
         six: [false; 2],
@@ -142,6 +145,12 @@ impl Conn {
     #[inline(always)]
     pub fn proto(&self) -> u8 {
         self.proto
+    }
+
+    /// Whether the SYN proxy opened it.
+    #[inline(always)]
+    pub fn is_proxied(&self) -> bool {
+        self.session != NIL
     }
 
     /// Whether packets of a direction come in as IPv6.

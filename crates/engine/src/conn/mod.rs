@@ -264,6 +264,13 @@ impl ConnTable {
         }
     }
 
+    /// Gives a connection that was taken off the wheel another idle time and puts it back.
+    pub fn restart(&mut self, id: ConnId, timeout_secs: u32) {
+        self.disarm(id);
+        self.get_mut(id).timeout = wheel::secs(timeout_secs);
+        self.arm(id);
+    }
+
     /// Seconds until a connection expires if nothing more is seen.
     pub fn expires_in(&self, id: ConnId, now: Tick) -> u32 {
         let left = due(self.get(id)).wrapping_sub(wheel::ticks(now)) as i32;

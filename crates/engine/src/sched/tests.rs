@@ -18,6 +18,7 @@ fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         revision: 0,
         dests: (0..weights.len() as u32).map(DestId).collect(),
         laddrs: Vec::new(),
+        syn_proxy: false,
         conn_timeout: 0,
         weights: (0, 0),
     };

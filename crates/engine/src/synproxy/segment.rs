@@ -28,7 +28,7 @@ pub struct Segment {
 
 impl Segment {
     /// Bytes of the packet, IP header included.
-    pub fn len(&self) -> usize {
+    pub fn packet_len(&self) -> usize {
         self.header_len() + tcp::LEN + self.options.bytes().len()
     }
 
@@ -39,7 +39,7 @@ impl Segment {
         }
     }
 
-    /// Writes the packet, all checksums right; `None`, with `bytes` half written, when they are fewer than [`Segment::len`].
+    /// Writes the packet, all checksums right; `None`, with `bytes` half written, when they are fewer than [`Segment::packet_len`].
     pub fn write(&self, bytes: &mut [u8]) -> Option<()> {
         let options = self.options.bytes();
         let payload_len = tcp::LEN + options.len();
@@ -67,7 +67,7 @@ impl Segment {
                 (t.sport, t.dport, checksum::pseudo6(src, dst, proto::TCP, payload_len))
             }
         };
-        let l4 = bytes.get_mut(self.header_len()..self.len())?;
+        let l4 = bytes.get_mut(self.header_len()..self.packet_len())?;
         let ack = if self.flags & tcp::flag::ACK != 0 { self.ack } else { 0 };
         l4[..2].copy_from_slice(&sport.to_be_bytes());
         l4[2..4].copy_from_slice(&dport.to_be_bytes());
@@ -88,10 +88,10 @@ impl Segment {
     ///
     /// Never more bytes go back than came: who forges the source of a SYN gains nothing from the answer.
     pub fn answer<P: Buffer>(&self, pkt: &mut P, l3: usize, received: &Ip) -> bool {
-        if self.len() > usize::from(received.total_len) {
+        if self.packet_len() > usize::from(received.total_len) {
             return false;
         }
-        let surplus = pkt.data().len() - (l3 + self.len());
+        let surplus = pkt.data().len() - (l3 + self.packet_len());
         let written = pkt.data_mut().get_mut(l3..).and_then(|bytes| self.write(bytes));
         debug_assert!(written.is_some(), "the received packet was longer");
         if let Some(macs) = pkt.data_mut().first_chunk_mut::<12>() {

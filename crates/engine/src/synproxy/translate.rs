@@ -10,11 +10,11 @@
 //!   window        << window_shift[0]                          << window_shift[1]
 //! ```
 
-use packet::checksum::Delta;
 use packet::tcp::{self, option};
 
 use super::session::{Session, Stamps};
 use crate::conn::Dir;
+use crate::fullnat::replace;
 
 /// Rewrites a segment going `dir`; `l4` begins with its TCP header. Its checksum stays as right or wrong as it was.
 pub fn shift(l4: &mut [u8], session: &Session, dir: Dir) {
@@ -76,20 +76,6 @@ fn scaled(window: u16, by: i8) -> u16 {
 fn add(l4: &mut [u8], at: usize, by: u32) {
     let Some(&[a, b, c, d]) = l4.get(at..).and_then(|rest| rest.first_chunk()) else { return };
     replace(l4, at, &u32::from_be_bytes([a, b, c, d]).wrapping_add(by).to_be_bytes());
-}
-
-/// Overwrites bytes of a segment and keeps its checksum right, at even and odd offsets.
-pub(crate) fn replace(l4: &mut [u8], at: usize, new: &[u8]) {
-    let sum = tcp::at::CHECKSUM;
-    let mut delta = Delta::default();
-    for (n, &byte) in new.iter().enumerate() {
-        let old = std::mem::replace(&mut l4[at + n], byte);
-        let high = (at + n).is_multiple_of(2);
-        let word = |b: u8| if high { u16::from(b) << 8 } else { u16::from(b) };
-        delta = delta.word(word(old), word(byte));
-    }
-    let old = u16::from_be_bytes([l4[sum], l4[sum + 1]]);
-    l4[sum..sum + 2].copy_from_slice(&delta.apply(old).to_be_bytes());
 }
 
 /// Offset of the window field.

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the proxy counts, under the names operators of DPVS know, and some more.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $field:ident => $name:literal,)*) => {
+        /// What the proxy of one worker has counted.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters { $($(#[$doc])* pub $field: u64,)* }
+
+        impl Counters {
+            /// Every counter with its name.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($name, self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// SYNs of clients that the proxy looked at.
+    syn => "SYNPROXY_SYN_CNT",
+    /// SYN-ACKs sent.
+    syn_ack => "SYNPROXY_SYN_ACK",
+    /// SYNs for a service without a server of any weight.
+    no_dest => "SYNPROXY_NO_DEST",
+    /// Answers not sent because their neighbourhood had enough.
+    limited => "SYNPROXY_LIMITED",
+    /// Acknowledgements that proved their client.
+    ok_ack => "SYNPROXY_OK_ACK",
+    /// Acknowledgements that never were a cookie.
+    bad_ack => "SYNPROXY_BAD_ACK",
+    /// Acknowledgements whose cookie is too old.
+    expired_ack => "SYNPROXY_EXPIRED_ACK",
+    /// Acknowledgements without data where the server waits for data.
+    null_ack => "SYNPROXY_NULL_ACK",
+    /// Resets sent for bad acknowledgements.
+    reset => "SYNPROXY_RESET",
+    /// SYNs to servers repeated.
+    rs_error => "SYNPROXY_RS_ERROR",
+    /// Servers that answered with a reset.
+    rs_refused => "SYNPROXY_RS_REFUSED",
+    /// Servers that never answered.
+    rs_timeout => "SYNPROXY_RS_TIMEOUT",
+    /// Packets of clients not kept while their server had not answered.
+    synsend_qlen => "SYNPROXY_SYNSEND_QLEN",
+    /// Acknowledgements of servers dropped as a storm.
+    ack_storm => "SYNPROXY_ACK_STORM",
+    /// New handshakes that replaced an old connection.
+    reused => "SYNPROXY_CONN_REUSED",
+    /// ... in CLOSE.
+    reused_close => "SYNPROXY_CONN_REUSED_CLOSE",
+    /// ... in TIME_WAIT.
+    reused_time_wait => "SYNPROXY_CONN_REUSED_TIMEWAIT",
+    /// ... in FIN_WAIT.
+    reused_fin_wait => "SYNPROXY_CONN_REUSED_FINWAIT",
+    /// ... in CLOSE_WAIT.
+    reused_close_wait => "SYNPROXY_CONN_REUSED_CLOSEWAIT",
+    /// ... in LAST_ACK.
+    reused_last_ack => "SYNPROXY_CONN_REUSED_LASTACK",
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Steps 4 to 6: the server is asked with what the client had offered, its answer swallowed, and the client's packets sent on.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use packet::{Buffer, ether, proto, tcp};
+
+use super::client::{Received, syn_window};
+use super::offer::{self, Options, Said};
+use super::segment::Segment;
+use super::session::{Phase, Session, Stamps};
+use super::translate;
+use crate::conn::{ConnId, Dir, Tuple};
+use crate::flow::{self, Kind, Parsed};
+use crate::l3::Ip;
+use crate::lcore::{Lcore, Sink};
+use crate::output::Ttl;
+use crate::pipeline::Cx;
+use crate::proto::tcp::State;
+use crate::verdict::{DropReason, Step, Verdict, drop};
+
+/// Longest time between two SYNs to a server, in seconds: 1, 2, 4, then this.
+const LONGEST_BACKOFF: u32 = 8;
+
+impl<P: Buffer> Lcore<P> {
+    /// Sends the SYN to the server: what the client had offered, from the local address.
+    pub(crate) fn ask_server(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let Some(session) = self.session(id) else { return };
+        let offer = session.offer;
+        let stamp = |value: u32| value.wrapping_add(session.stamp_delta[Dir::Inbound as usize]);
+        let said = Said {
+            mss: offer.mss,
+            wscale: offer.wscale,
+            sack: offer.sack,
+            timestamps: offer.tsval.map(|value| (stamp(value), 0)),
+        };
+        let ecn = if offer.ecn { tcp::flag::ECE | tcp::flag::CWR } else { 0 };
+        let syn = Segment {
+            tuple: self.conns.tuple(id, Dir::Outbound).reversed(),
+            seq: session.client_isn.wrapping_add(self.conns.get(id).seq_delta),
+            ack: 0,
+            flags: tcp::flag::SYN | ecn,
+            window: syn_window(session),
+            options: Options::write(&said),
+            ttl: cx.snap.options.default_ttl,
+        };
+        self.send_own(id, Dir::Inbound, &syn, cx, out);
+    }
+
+    /// A server's segment while its SYN-ACK is awaited.
+    #[inline(never)]
+    pub(crate) fn hear_server(
+        &mut self,
+        id: ConnId,
+        pkt: &P,
+        parsed: &Parsed,
+        ip: &Ip,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<()> {
+        let l4 = &pkt.data()[parsed.l3..][usize::from(ip.header_len)..usize::from(ip.total_len)];
+        let Some(header) = tcp::Header::parse(l4) else { return drop(DropReason::L4Header) };
+        let conn = self.conns.get(id);
+        let (at, seq_delta) = (conn.session, conn.seq_delta);
+        let session = self.proxy.sessions.get(at);
+        let expected = session.client_isn.wrapping_add(1).wrapping_add(seq_delta);
+        let (seq, flags, acknowledges) = (header.seq(), header.flags(), header.ack() == expected);
+        if flags & tcp::flag::ACK == 0 || !acknowledges {
+            // It speaks of an earlier connection with these ports; ours goes on waiting.
+            return drop(DropReason::SynProxyServer);
+        }
+        if flags & tcp::flag::RST != 0 {
+            self.proxy.counters.rs_refused += 1;
+            // The client hears it as what comes right after our SYN-ACK.
+            let session = self.proxy.sessions.get_mut(at);
+            session.phase = Phase::Open;
+            session.seq_delta = session.cookie.wrapping_add(1).wrapping_sub(seq);
+            self.drop_held(at, out);
+            let secs = cx.snap.timeouts.tcp[State::Close as usize];
+            self.enter_state(id, State::Close as u8, false, secs);
+            return Continue(());
+        }
+        if flags & tcp::flag::SYN == 0 {
+            return drop(DropReason::SynProxyServer);
+        }
+        let options = &l4[tcp::LEN..header.header_len()];
+        self.agree(id, seq, options, cx);
+        let (window, config) = (header.window(), &cx.snap.options.syn_proxy);
+        if config.close_client_window && !config.defer_rs_syn {
+            self.open_window(id, window, options, cx, out);
+        }
+        let secs = cx.snap.timeouts.tcp[State::Established as usize];
+        self.conns.touch(id, cx.now);
+        self.enter_state(id, State::Established as u8, true, secs);
+        Break(Verdict::Release(id))
+    }
+
+    /// Works out, once, how the two sides differ.
+    fn agree(&mut self, id: ConnId, seq: u32, options: &[u8], cx: Cx<'_>) {
+        let answered = offer::read(options, 0, false).unwrap_or_default();
+        let conn = self.conns.get(id);
+        let (at, service) = (conn.session, conn.service);
+        let session = self.proxy.sessions.get_mut(at);
+        session.phase = Phase::Open;
+        session.seq_delta = session.cookie.wrapping_sub(seq);
+        match answered.tsval {
+            Some(value) if session.stamps == Stamps::Shifted => {
+                session.stamp_delta[Dir::Outbound as usize] = session.stamp.wrapping_sub(value);
+            }
+            None if session.stamps == Stamps::Shifted => session.stamps = Stamps::Removed,
+            _ => {}
+        }
+        session.window_shift = match (session.announced, answered.wscale) {
+            (Some(promised), Some(used)) => [0, used as i8 - promised as i8],
+            // The server scales neither way, the client both.
+            (Some(promised), None) => [session.offer.wscale.unwrap_or(0) as i8, -(promised as i8)],
+            (None, _) => [0; 2],
+        };
+        let (scaled, stamped) = (session.offer.wscale.is_some(), session.offer.tsval.is_some());
+        if let Some(svc) = cx.snap.services.get(service.index()).and_then(Option::as_ref) {
+            self.proxy.learn(
+                svc,
+                scaled.then_some(answered.wscale),
+                stamped.then_some(answered.tsval.is_some()),
+            );
+        }
+    }
+
+    /// Tells a client whose window was held closed that it may send.
+    fn open_window(&mut self, id: ConnId, window: u16, options: &[u8], cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let Some(session) = self.session(id) else { return };
+        let stamps =
+            (session.stamps != Stamps::None).then_some((session.stamp, session.offer.tsval.unwrap_or(0)));
+        let shift = session.announced.filter(|_| offer::read(options, 0, false).is_some()).unwrap_or(0);
+        let update = Segment {
+            tuple: self.conns.tuple(id, Dir::Inbound).reversed(),
+            seq: session.cookie.wrapping_add(1),
+            ack: session.client_isn.wrapping_add(1),
+            flags: tcp::flag::ACK,
+            window: (window >> shift).max(1),
+            options: Options::write(&Said { timestamps: stamps, ..Said::default() }),
+            ttl: cx.snap.options.syn_proxy.ttl,
+        };
+        self.send_own(id, Dir::Outbound, &update, cx, out);
+    }
+
+    /// Sends on what the client sent while its server had not answered, in order.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn release(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let at = self.conns.get(id).session;
+        let held = self.proxy.sessions.get(at).held();
+        for _ in 0..held {
+            let Some((port, pkt)) = self.proxy.sessions.take_held(at) else { return };
+            let parsed = flow::parse(&pkt, port, cx.snap, &self.conns);
+            self.one(pkt, &parsed, Cx { port, ..cx }, out);
+        }
+    }
+
+    /// The time of a connection is up whose server has not answered: asks again, or gives up and tells the client. `true` when it
+    /// goes on waiting.
+    #[cold]
+    pub(crate) fn ask_again(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) -> bool {
+        let at = self.conns.get(id).session;
+        let session = self.proxy.sessions.get_mut(at);
+        if session.retries >= cx.snap.options.syn_proxy.rs_syn_max_retry {
+            self.proxy.counters.rs_timeout += 1;
+            self.give_up(id, cx, out);
+            return false;
+        }
+        session.retries += 1;
+        let secs = (1 << session.retries.min(5)).min(LONGEST_BACKOFF);
+        self.proxy.counters.rs_error += 1;
+        self.conns.touch(id, cx.now);
+        self.conns.restart(id, secs);
+        self.ask_server(id, cx, out);
+        true
+    }
+
+    /// Tells the client that nothing will come.
+    fn give_up(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let Some(session) = self.session(id) else { return };
+        let reset = Segment {
+            tuple: self.conns.tuple(id, Dir::Inbound).reversed(),
+            seq: session.cookie.wrapping_add(1),
+            ack: session.client_isn.wrapping_add(1),
+            flags: tcp::flag::RST | tcp::flag::ACK,
+            window: 0,
+            options: Options::default(),
+            ttl: cx.snap.options.syn_proxy.ttl,
+        };
+        self.send_own(id, Dir::Outbound, &reset, cx, out);
+    }
+
+    /// Throws away what waits in a session.
+    pub(crate) fn drop_held(&mut self, at: u32, out: &mut impl Sink<P>) {
+        while let Some((_, pkt)) = self.proxy.sessions.take_held(at) {
+            self.throw(pkt, DropReason::SynProxyServer, out);
+        }
+    }
+
+    /// A segment of an open connection: whether it is one too many of a storm; a client's may begin a new connection.
+    #[inline(never)]
+    pub(crate) fn meet_open(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        pkt: &mut P,
+        received: Received<'_>,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<()> {
+        match dir {
+            Dir::Inbound => {
+                let service = self.conns.get(id).service;
+                match cx.snap.services.get(service.index()).and_then(Option::as_ref) {
+                    Some(svc) if svc.syn_proxy => self.reopen_proxied(id, pkt, received, svc, cx, out),
+                    _ => Continue(()),
+                }
+            }
+            Dir::Outbound => {
+                let at = self.conns.get(id).session;
+                let bytes = &pkt.data()[received.parsed.l3..];
+                let storm = self.proxy.sessions.get_mut(at).is_storm(
+                    bytes,
+                    received.ip,
+                    cx.snap.options.syn_proxy.ack_storm_thresh,
+                );
+                if storm {
+                    self.proxy.counters.ack_storm += 1;
+                    return drop(DropReason::SynProxyStorm);
+                }
+                Continue(())
+            }
+        }
+    }
+
+    /// Shifts a segment of an open connection.
+    #[inline(never)]
+    pub(crate) fn shift_proxied(&self, id: ConnId, bytes: &mut [u8], ip: &Ip, dir: Dir) {
+        let Some(session) = self.session(id) else { return };
+        if let Some(l4) = bytes.get_mut(usize::from(ip.header_len)..usize::from(ip.total_len)) {
+            translate::shift(l4, session, dir);
+        }
+    }
+
+    /// Sends a segment of the director's own the way packets of a connection go.
+    fn send_own(&mut self, id: ConnId, dir: Dir, segment: &Segment, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        self.traffic.generated += 1;
+        let Some(mut pkt) = out.fresh() else {
+            self.traffic.drops[DropReason::NoBuffer as usize] += 1;
+            return;
+        };
+        let written = pkt
+            .append(ether::LEN + segment.packet_len())
+            .and_then(|bytes| segment.write(&mut bytes[ether::LEN..]));
+        if written.is_none() {
+            return self.throw(pkt, DropReason::NoHeadroom, out);
+        }
+        let six = matches!(segment.tuple, Tuple::V6(_));
+        let ip = Ip {
+            six,
+            proto: proto::TCP,
+            ttl: segment.ttl,
+            fragment: false,
+            df: true,
+            header_len: if six { 40 } else { 20 },
+            total_len: segment.packet_len() as u16,
+        };
+        let parsed = Parsed { link: None, l3: ether::LEN, kind: Kind::Other(ip) };
+        let step = match self.next_hop(id, dir, cx) {
+            Continue(hop) => self.leave(&mut pkt, &parsed, &ip, hop, Ttl::Keep, cx),
+            Break(verdict) => Break(verdict),
+        };
+        let (Break(verdict) | Continue(verdict)) = step;
+        self.finish(pkt, verdict, cx, out);
+    }
+}
+
+impl Session {
+    /// Whether a server's segment is one more of more equal acknowledgements than `most`.
+    ///
+    /// Two ends that lost each other's place answer each acknowledgement with another, for ever. Repeats that tell of a loss carry
+    /// selective acknowledgements or come no more often than the client has segments under way; those carry data, move on, or open
+    /// the window do not count.
+    fn is_storm(&mut self, bytes: &[u8], ip: &Ip, most: u16) -> bool {
+        let Some(l4) = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return false };
+        let Some(header) = tcp::Header::parse(l4) else { return false };
+        let end = header.header_len();
+        let empty =
+            end == l4.len() && header.flags() & (tcp::flag::SYN | tcp::flag::FIN | tcp::flag::RST) == 0;
+        let blocks = tcp::options(&l4[tcp::LEN..end]).any(|(kind, _)| kind == tcp::option::SACK);
+        if !empty || blocks {
+            return false;
+        }
+        let seen = (header.seq(), header.ack(), header.window());
+        let storm = &mut self.storm;
+        storm.repeats = if storm.last == seen { storm.repeats.saturating_add(1) } else { 0 };
+        storm.last = seen;
+        storm.repeats > most
+    }
+}
