@@ -41,8 +41,6 @@ pub struct Snapshot {
     pub laddrs: HashMap<IpAddr, LinkId, RandomState>,
     /// Idle timeouts by protocol and state.
     pub timeouts: Timeouts,
-    /// Time of day at tick 0, in milliseconds since 1970: the SYN proxy's keys follow the clock.
-    pub epoch_ms: u64,
     /// Everything else.
     pub options: Options,
     /// Lookup tables that follow from the fields above; [`Snapshot::index`] makes them.

@@ -30,8 +30,11 @@ const PLAIN: [u8; 12] = [2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7];
 fn proxied(workers: u16, change: impl FnOnce(&mut Config)) -> Sim {
     let mut sim = world::sim(workers);
     let snap = with(&sim.snap, |snap| {
-        snap.epoch_ms = 1_767_225_610_000 - 1_000_000;
-        snap.options.syn_proxy = Config { key: MasterKey(*b"a secret of ours"), ..Config::default() };
+        snap.options.syn_proxy = Config {
+            key: MasterKey(*b"a secret of ours"),
+            epoch_ms: 1_767_225_610_000 - 1_000_000,
+            ..Config::default()
+        };
         change(&mut snap.options.syn_proxy);
         for svc in snap.services.iter_mut().flatten().filter(|svc| svc.transport == Transport::Tcp) {
             svc.syn_proxy = true;

@@ -72,7 +72,7 @@ impl<P: Buffer> Lcore<P> {
             self.proxy.counters.limited += 1;
             return drop(DropReason::SynProxyLimited);
         }
-        let now = cx.snap.epoch_ms.wrapping_add(cx.now.0);
+        let now = config.unix_ms(cx.now);
         let announced = self.proxy.announce(svc, config, slot(now));
         let agreed = Offer {
             mss: offer.mss,
@@ -152,7 +152,7 @@ impl<P: Buffer> Lcore<P> {
             cookie: fields.ack.wrapping_sub(1),
             timestamps: fields.timestamps,
         };
-        self.proxy.cookies.check(flow, &claim, cx.snap.epoch_ms.wrapping_add(cx.now.0))
+        self.proxy.cookies.check(flow, &claim, cx.snap.options.syn_proxy.unix_ms(cx.now))
     }
 
     /// Opens the connection of a client that has proved itself, and asks its server.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::proto::tcp::State;
+use crate::tick::Tick;
 
 /// The secret that cookie keys follow from. Directors with the same one accept each other's cookies.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Config {
     pub reset_rate: u32,
     /// The secret that cookie keys follow from.
     pub key: MasterKey,
+    /// Time of day at tick 0, in milliseconds since 1970: keys follow the clock.
+    pub epoch_ms: u64,
 }
 
 impl Default for Config {
@@ -73,11 +76,17 @@ impl Default for Config {
             synack_rate: 0,
             reset_rate: 100,
             key: MasterKey::default(),
+            epoch_ms: 0,
         }
     }
 }
 
 impl Config {
+    /// Time of day at `now`, in milliseconds since 1970.
+    pub fn unix_ms(&self, now: Tick) -> u64 {
+        self.epoch_ms.wrapping_add(now.0)
+    }
+
     /// What DPVS does unless told otherwise.
     pub fn dpvs() -> Self {
         Config {

@@ -119,7 +119,9 @@ mod tests {
         header
     }
 
-    fn option_words(header: &etherparse::TcpHeader) -> (Option<(u32, u32)>, Option<(u32, u32)>) {
+    type Pair = Option<(u32, u32)>;
+
+    fn option_words(header: &etherparse::TcpHeader) -> (Pair, Pair) {
         let (mut stamps, mut sack) = (None, None);
         for element in header.options_iterator().flatten() {
             match element {
