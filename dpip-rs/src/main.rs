@@ -10,6 +10,8 @@ mod complete;
 mod failure;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod manual;
 mod object;
 mod prompt;
 #[cfg(test)]
