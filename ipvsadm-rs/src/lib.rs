@@ -9,9 +9,11 @@
 pub mod address;
 pub mod args;
 pub mod describe;
+pub mod desired;
 pub mod fetch;
 pub mod flags;
 pub mod grammar;
+pub mod input;
 pub mod names;
 pub mod options;
 pub mod popt;

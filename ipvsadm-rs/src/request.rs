@@ -61,6 +61,13 @@ pub struct Edit {
     pub named: Vec<Opt>,
 }
 
+impl Edit {
+    /// The change that replaces everything but what DPVS adds.
+    pub fn replacing(self) -> Set {
+        Set::EditService(self.key, self.scheduling, self.patch)
+    }
+}
+
 /// A listing of services.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Services {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs lines, one after the other, against one daemon.
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 
 use cli::units::Digits;
 use cli::{Ask, Exit};
 use model::ServiceKey;
 use model::options::AccessList;
-use sockopt::Set;
 use sockopt::reply::ServiceEntry;
 
 use crate::args::{Line, Misuse, Sockpair, Style};
 use crate::fetch::{self, Failure};
+use crate::input::Input;
 use crate::names::Names;
 use crate::options::{Command, Opt};
 use crate::render::services::{Columns, Look};
@@ -26,7 +26,7 @@ pub struct Session<'a> {
     /// Names of hosts and services.
     pub names: &'a Names,
     /// Where commands are read from.
-    pub input: &'a mut dyn BufRead,
+    pub input: &'a mut Input,
     /// Where listings go.
     pub out: &'a mut dyn Write,
     /// Where complaints go.
@@ -78,8 +78,13 @@ impl<'a> Session<'a> {
         let _ = writeln!(self.err, "ipvsadm: {reason}");
     }
 
+    /// The manner of a line.
+    pub fn style_of(&self, line: &Line) -> Style {
+        line.style.unwrap_or(self.style)
+    }
+
     fn try_run(&mut self, line: &Line) -> Result<Exit, Stop> {
-        let style = line.style.unwrap_or(self.style);
+        let style = self.style_of(line);
         match request::action(line)? {
             Action::Change(set) => fetch::change(self.ask, set)?,
             Action::EditService(edit) => self.edit(*edit, style)?,
@@ -93,7 +98,7 @@ impl<'a> Session<'a> {
             Action::Laddrs(key, worker) => self.list_laddrs(line, &Services { key, worker })?,
             Action::Access(list, key) => self.list_access(line, list, key)?,
             Action::Save => {
-                let services = self.sorted(&Services { key: None, worker: None })?;
+                let services = self.sorted(&Services { key: None, worker: None }, style)?;
                 render::save::commands(&services, self.labels(line), style, self.out)?;
             }
             Action::Restore => return restore::run(self, line),
@@ -107,7 +112,7 @@ impl<'a> Session<'a> {
         if style == Style::Dpvs {
             fetch::keep_unnamed(self.ask, &mut edit)?;
         }
-        fetch::change(self.ask, Set::EditService(edit.key, edit.scheduling, edit.patch))
+        fetch::change(self.ask, edit.replacing())
     }
 
     fn list_services(&mut self, line: &Line, query: &Services, style: Style) -> Result<(), Stop> {
@@ -116,7 +121,7 @@ impl<'a> Session<'a> {
             // The kernel puts a new server before the others.
             services.iter_mut().for_each(|service| service.dests.reverse());
         } else {
-            sort(&mut services);
+            sort(&mut services, style);
         }
         if line.has(Opt::Json) {
             return Ok(self.write(&render::json::services(&services))?);
@@ -150,7 +155,7 @@ impl<'a> Session<'a> {
     }
 
     fn list_laddrs(&mut self, line: &Line, query: &Services) -> Result<(), Stop> {
-        let services = self.sorted(query)?;
+        let services = self.sorted(query, self.style_of(line))?;
         if line.has(Opt::Json) {
             return Ok(self.write(&render::json::services(&services))?);
         }
@@ -158,16 +163,16 @@ impl<'a> Session<'a> {
     }
 
     fn list_access(&mut self, line: &Line, list: AccessList, key: Option<ServiceKey>) -> Result<(), Stop> {
-        let services = self.sorted(&Services { key, worker: None })?;
+        let services = self.sorted(&Services { key, worker: None }, self.style_of(line))?;
         if line.has(Opt::Json) {
             return Ok(self.write(&render::json::services(&services))?);
         }
         Ok(render::access::access(&services, list, self.out)?)
     }
 
-    fn sorted(&mut self, query: &Services) -> Result<Vec<ServiceEntry>, Failure> {
+    fn sorted(&mut self, query: &Services, style: Style) -> Result<Vec<ServiceEntry>, Failure> {
         let mut services = fetch::services(self.ask, query)?;
-        sort(&mut services);
+        sort(&mut services, style);
         Ok(services)
     }
 
@@ -180,12 +185,12 @@ impl<'a> Session<'a> {
     }
 }
 
-fn sort(services: &mut Vec<ServiceEntry>) {
+fn sort(services: &mut Vec<ServiceEntry>, style: Style) {
     sort::services(services);
     for service in services {
         // What is equal keeps the kernel's order: the newest first.
         service.dests.reverse();
-        sort::dests(&mut service.dests);
+        sort::dests(&mut service.dests, style);
     }
 }
 
@@ -207,7 +212,7 @@ fn columns(line: &Line) -> Columns {
 }
 
 /// Exit statuses are those that scripts know: 255 for a stock command that is refused, 1 for a listing.
-fn exit(command: Command, stop: &Stop) -> Exit {
+pub fn exit(command: Command, stop: &Stop) -> Exit {
     match stop {
         Stop::Misuse(misuse) => Exit::Status(misuse.status),
         Stop::Failure(Failure::Ask(error)) => error.exit(),

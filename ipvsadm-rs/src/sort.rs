@@ -11,14 +11,17 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use model::{Family, ServiceKey};
 use sockopt::reply::{DestEntry, ServiceEntry};
 
+use crate::args::Style;
+
 /// Sorts services: those with an address first, by protocol, address and port; then by firewall mark.
 pub fn services(entries: &mut Vec<ServiceEntry>) {
     merge_sort(entries, &|a, b| compare_keys(&a.key, &b.key));
 }
 
-/// Sorts servers by family, address and port.
-pub fn dests(entries: &mut Vec<DestEntry>) {
-    merge_sort(entries, &|a, b| compare_ends(a.addr, b.addr));
+/// Sorts servers by family, address and port. Stock has IPv4 first, DPVS IPv6.
+pub fn dests(entries: &mut Vec<DestEntry>, style: Style) {
+    let family = |entry: &DestEntry| (style == Style::Dpvs) == entry.addr.is_ipv4();
+    merge_sort(entries, &|a, b| family(a).cmp(&family(b)).then(compare_ends(a.addr, b.addr)));
 }
 
 fn compare_keys(a: &ServiceKey, b: &ServiceKey) -> Ordering {

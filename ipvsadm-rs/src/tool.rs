@@ -8,6 +8,7 @@ use cli::connect::{Client, socket_path};
 use cli::exit::{Exit, complain};
 
 use crate::args::{self, Misuse, Style};
+use crate::input::Input;
 use crate::names::Names;
 use crate::session::Session;
 use crate::wrap;
@@ -36,13 +37,15 @@ fn run_lines(
     lines: impl FnOnce(&mut Session<'_>) -> Exit,
 ) -> Exit {
     let mut client = Client::new(socket_path(ipc));
+    let mut input = Input::new(io::stdin());
     let mut out = BufWriter::new(io::stdout().lock());
+    let mut err = io::stderr();
     let exit = lines(&mut Session {
         ask: &mut client,
         names,
-        input: &mut io::stdin().lock(),
+        input: &mut input,
         out: &mut out,
-        err: &mut io::stderr(),
+        err: &mut err,
         style,
     });
     match out.flush() {

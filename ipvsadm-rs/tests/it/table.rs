@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use cli::{Ask, AskError};
 use model::options::AccessList;
-use model::{Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
+use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
 use sockopt::reply::{DaemonInfo, DestEntry, LaddrEntry, Page, ServiceEntry};
 use sockopt::{Code, Get, Reply, Request, Set, Status};
 
@@ -13,6 +13,8 @@ use sockopt::{Code, Get, Reply, Request, Set, Status};
 pub struct Table {
     /// In the order of their addition.
     pub services: Vec<ServiceEntry>,
+    /// Connections, as a test puts them there.
+    pub conns: Vec<ConnEntry>,
     /// As set.
     pub timeouts: Timeouts,
     /// Every request, for tests that look at what is asked.
@@ -22,7 +24,7 @@ pub struct Table {
 impl Default for Table {
     fn default() -> Self {
         let timeouts = Timeouts { tcp: 900, tcp_fin: 120, udp: 300 };
-        Table { services: Vec::new(), timeouts, asked: Vec::new() }
+        Table { services: Vec::new(), conns: Vec::new(), timeouts, asked: Vec::new() }
     }
 }
 
@@ -148,7 +150,12 @@ impl Table {
             Get::Service { key, .. } => {
                 Reply::Services(Page { entries: vec![self.service(key)?.clone()], next: None })
             }
-            Get::Conns { .. } => Reply::Conns(Page { entries: Vec::new(), next: None }),
+            Get::Conns { .. } => Reply::Conns(Page { entries: self.conns.clone(), next: None }),
+            Get::Conn { source, .. } => {
+                let found = self.conns.iter().find(|conn| conn.client == *source).cloned();
+                let none = || Status::new(Code::NotFound, "connection specified not found");
+                Reply::Conns(Page { entries: vec![found.ok_or_else(none)?], next: None })
+            }
             Get::Timeouts => Reply::Timeouts(self.timeouts),
             other => panic!("ipvsadm does not ask {other:?}"),
         })

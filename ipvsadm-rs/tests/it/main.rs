@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The tool as a whole, against a table in memory.
+
+mod dpvs;
+mod replay;
+mod restore;
+mod table;
+mod tool;
