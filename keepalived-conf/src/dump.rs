@@ -292,7 +292,8 @@ fn real_server(server: &RealServer) -> Value {
     })
 }
 
-fn checker(checker: &Checker) -> Value {
+/// The member of one checker.
+pub fn checker(checker: &Checker) -> Value {
     let mut members = match &checker.check {
         Check::Tcp | Check::Ping => json!({}),
         Check::Http(http) | Check::Ssl(http) => http_check(http),

@@ -247,7 +247,7 @@ impl Reader {
         let what = "forwarding method: NAT, DR, TUN, FNAT or SNAT expected";
         let Some(forwarding) = self.word(statement, find, what) else { return };
         let former = method.map(|method| method.encapsulation).unwrap_or_default();
-        let encapsulation = self.accept(statement, encapsulation(forwarding, &statement.args()[1..]));
+        let encapsulation = self.accept(statement, encapsulation(&statement.args()[1..]));
         *method = Some(Method { forwarding, encapsulation: encapsulation.unwrap_or(former) });
     }
 }
@@ -319,16 +319,13 @@ fn service(target: Target, header: &Statement) -> ServiceDraft {
     }
 }
 
-/// The options after a forwarding method; only tunnels have any.
-fn encapsulation(forwarding: Forwarding, words: &[String]) -> Result<Encapsulation, String> {
+/// The options after a forwarding method. They are read after every method, and count for tunnels only.
+fn encapsulation(words: &[String]) -> Result<Encapsulation, String> {
     let mut options = Encapsulation::default();
     let mut checksum = None;
     let mut port = None;
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
-        if forwarding != Forwarding::Tun {
-            return Err(format!("`{word}` is for TUN only"));
-        }
         match word {
             "type" => {
                 let kind = words.next().ok_or("type without ipip, gue or gre")?;
