@@ -7,6 +7,8 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use crate::device::DeviceSpec;
+use crate::error::Error;
 use crate::port::Link;
 
 /// An interface by name. The name may be taken by another interface later; every question is asked anew.
@@ -14,6 +16,62 @@ use crate::port::Link;
 pub(crate) struct Netdev {
     name: String,
     socket: OwnedFd,
+}
+
+/// An interface of somebody else's as it was before it was a device. Dropping this makes it so again.
+#[derive(Debug)]
+pub(crate) struct Borrowed {
+    netdev: Netdev,
+    flags: i32,
+    mtu: u32,
+    mac: [u8; 6],
+}
+
+impl Borrowed {
+    /// The interface behind a device as it is now.
+    pub(crate) fn new(spec: &DeviceSpec) -> Result<Borrowed, Error> {
+        let netdev = spec.netdev()?;
+        let now = |netdev: &Netdev| Ok((netdev.flags()?, netdev.mtu()?, netdev.mac()?));
+        let (flags, mtu, mac) = now(&netdev).map_err(|cause| Error::Port {
+            device: spec.name().to_owned(),
+            what: format!("look at interface {}", netdev.name),
+            cause,
+            said: String::new(),
+        })?;
+        Ok(Borrowed { netdev, flags, mtu, mac })
+    }
+
+    /// The interface.
+    pub(crate) fn netdev(&self) -> &Netdev {
+        &self.netdev
+    }
+
+    fn give_back(&self) -> io::Result<()> {
+        let netdev = &self.netdev;
+        if netdev.mac()? != self.mac {
+            netdev.set_mac(self.mac)?;
+        }
+        if netdev.mtu()? != self.mtu {
+            netdev.set_mtu(u16::try_from(self.mtu).unwrap_or(u16::MAX))?;
+        }
+        for flag in [libc::IFF_PROMISC, libc::IFF_ALLMULTI, libc::IFF_UP] {
+            netdev.set_flag(flag, self.flags & flag != 0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        match self.give_back() {
+            // The interface itself is gone, as when its namespace was removed.
+            Err(e) if e.raw_os_error() == Some(libc::ENODEV) => {}
+            Err(e) => {
+                log::warn!(target: "dpdk", "interface {} is not as it was before: {e}", self.netdev.name)
+            }
+            Ok(()) => {}
+        }
+    }
 }
 
 /// Queues of an interface.

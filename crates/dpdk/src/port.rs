@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::device::{DeviceSpec, Driver};
 use crate::eal::Eal;
 use crate::error::Error;
-use crate::netdev::Netdev;
+use crate::netdev::{Borrowed, Netdev};
 use crate::pool::Pool;
 use crate::queue::{RxQueue, TxQueue};
 
@@ -159,14 +159,15 @@ impl Port {
     pub fn open(eal: &Eal, spec: &DeviceSpec, config: &PortConfig, pool: &Pool) -> Result<Port, Error> {
         debug_assert!(Arc::ptr_eq(eal.runtime(), pool.runtime()), "one environment per process");
         spec.check()?;
-        let before =
-            spec.iface().filter(|_| spec.driver() != Driver::Tap).map(|_| spec.netdev()).transpose()?;
-        let plan = plan::plan(spec, config, before.as_ref(), pool.data_room())?;
-        if let Some(netdev) = &before {
+        let before = spec.iface().filter(|_| spec.driver() != Driver::Tap);
+        let before = before.map(|_| Borrowed::new(spec)).transpose()?;
+        let netdev = before.as_ref().map(Borrowed::netdev);
+        let plan = plan::plan(spec, config, netdev, pool.data_room())?;
+        if let Some(netdev) = netdev {
             // A packet socket on an interface that is down begins with an error, which would cost the first burst.
             netdev.set_flag(libc::IFF_UP, true).map_err(|e| failed(spec, "set it up", e))?;
         }
-        let device = Device::attach(eal, spec, &plan)?;
+        let device = Device::attach(eal, spec, &plan, before)?;
         let netdev = spec.iface().map(|_| spec.netdev()).transpose()?;
         let setup = device.configure(config, &plan, pool)?;
         let mut port = Port {

@@ -33,6 +33,18 @@ impl Daemon {
         daemon
     }
 
+    /// The same in a network namespace.
+    pub fn start_in(namespace: &str, options: &[&str]) -> Daemon {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let ipc = dir.path().join("dpvs.sock");
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", namespace]).arg(env!("CARGO_BIN_EXE_dpvsd"));
+        let mut daemon = Daemon::run(inside, &ipc, options, &[]);
+        daemon._dir = Some(dir);
+        daemon.wait_for("ready ");
+        daemon
+    }
+
     /// The same, not waiting for anything.
     pub fn launch(options: &[&str]) -> Daemon {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -44,7 +56,11 @@ impl Daemon {
 
     /// The same with a socket and environment of the caller's.
     pub fn launch_at(ipc: &Path, options: &[&str], env: &[(&str, &str)]) -> Daemon {
-        let mut child = command()
+        Daemon::run(Command::new(env!("CARGO_BIN_EXE_dpvsd")), ipc, options, env)
+    }
+
+    fn run(command: Command, ipc: &Path, options: &[&str], env: &[(&str, &str)]) -> Daemon {
+        let mut child = clean(command)
             .args(options)
             .arg("--ipc")
             .arg(ipc)
@@ -123,15 +139,15 @@ impl Drop for Daemon {
     }
 }
 
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dpvsd"));
+/// Without what the environment of the test would tell the daemon.
+fn clean(mut command: Command) -> Command {
     command.env_remove("RUST_LOG").env_remove("DPVS_IPC_FILE").env_remove("NOTIFY_SOCKET");
     command
 }
 
 /// What a start that fails says on standard error, and its exit status.
 pub fn refused(options: &[&str]) -> (i32, String) {
-    let mut child = command()
+    let mut child = clean(Command::new(env!("CARGO_BIN_EXE_dpvsd")))
         .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -12,6 +12,7 @@ use crate::device::{DeviceSpec, Driver};
 use crate::eal::{Eal, Runtime};
 use crate::error::{Error, negative};
 use crate::logs;
+use crate::netdev::Borrowed;
 use crate::pool::Pool;
 
 /// What drives a port: one device of DPDK's, or several where the driver gives each but one queue.
@@ -22,6 +23,8 @@ pub(crate) struct Device {
     up: AtomicBool,
     prepares: AtomicBool,
     mtu_limit: AtomicU32,
+    /// The interface behind it, given back after the parts are closed.
+    _borrowed: Option<Borrowed>,
 }
 
 /// A device that DPDK gave a number. Closed when dropped.
@@ -42,7 +45,12 @@ pub(crate) struct Setup {
 
 impl Device {
     /// Adds the device to DPDK and finds it by name: DPDK reports success for devices it could not make.
-    pub(crate) fn attach(eal: &Eal, spec: &DeviceSpec, plan: &Plan) -> Result<Device, Error> {
+    pub(crate) fn attach(
+        eal: &Eal,
+        spec: &DeviceSpec,
+        plan: &Plan,
+        borrowed: Option<Borrowed>,
+    ) -> Result<Device, Error> {
         let attached =
             plan.devargs.iter().enumerate().map(|(part, devargs)| Part::attach(eal, spec, part, devargs));
         Ok(Device {
@@ -51,6 +59,7 @@ impl Device {
             up: AtomicBool::new(false),
             prepares: AtomicBool::new(false),
             mtu_limit: AtomicU32::new(u32::from(u16::MAX)),
+            _borrowed: borrowed,
         })
     }
 
