@@ -38,6 +38,10 @@ fn every_option_is_in_the_manual() {
 fn every_drop_reason_is_in_the_manual() {
     let page = page();
     for reason in engine::verdict::DropReason::ALL {
-        assert!(page.contains(&format!(".It Li {} ", reason.name())), "{}", reason.name());
+        assert!(
+            page.contains(&format!(".It Li {} ", reason.name())),
+            "to be explained in man/dpip.8: {}",
+            reason.name()
+        );
     }
 }

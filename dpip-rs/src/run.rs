@@ -104,3 +104,40 @@ fn ask(daemon: &mut impl Ask, request: &Request) -> Result<Reply, Failure> {
 pub fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
     exit::print(out, text).map_err(Failure::Output)
 }
+
+#[cfg(test)]
+mod tests {
+    use cli::AskError;
+    use model::link::{CpuCounters, CpuInfo};
+
+    use super::*;
+    use crate::golden::call;
+
+    /// A daemon with one worker that goes round its loop 100 times from question to question.
+    struct Turning(u64);
+
+    impl Ask for Turning {
+        fn ask(&mut self, _: &Request) -> Result<Reply, AskError> {
+            self.0 += 100;
+            let counters = CpuCounters { lcore_loop: self.0, ..CpuCounters::default() };
+            Ok(Reply::Cpus(vec![CpuInfo { cpu: 1, socket: 0, worker: true, queues: vec![], counters }]))
+        }
+    }
+
+    #[test]
+    fn repetitions_are_counted_and_every_other_one_is_coloured() {
+        let mut out = Vec::new();
+        let call = call("dpip -s -C link show cpu1 -i 1 -c 2").unwrap();
+        let begun = Instant::now();
+        run(&mut Turning(0), &call, &mut out).unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+        let out = String::from_utf8(out).unwrap();
+        let titles: Vec<&str> = out.lines().filter(|line| line.contains("lcore_loop/lps")).collect();
+        assert_eq!(titles.len(), 2);
+        assert!(!titles[0].starts_with(BLUE) && titles[1].starts_with(BLUE));
+        assert!(out.ends_with(PLAIN));
+        // 100 in a second and a bit.
+        let gained = out.lines().nth(3).unwrap().split_whitespace().next().unwrap();
+        assert!((50..=100).contains(&gained.parse::<u32>().unwrap()), "{gained}");
+    }
+}
