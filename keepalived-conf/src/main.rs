@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod manual;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
