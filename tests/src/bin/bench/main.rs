@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Cycles per packet of a real dpvsd on a memory-only DPDK device, beside dpdk-testpmd on the same device.
+//!
+//! ```text
+//!   file of frames ─> net_pcap (infinite_rx) ─> one worker ─> net_pcap (no tx file: frees what is sent)
+//! ```
+//!
+//! Cycles per packet are the rate of the time-stamp counter times the on-CPU time of the polling thread, divided by the packets it
+//! received. Each case is measured in three windows, testpmd right after the director; a cell is the median, then the lowest and highest.
+//! What the device itself costs is testpmd's `io`; `5tswap` touches the headers of every packet and looks nothing up.
+
+mod cpu;
+mod director;
+mod frames;
+mod testpmd;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::cpu::Machine;
+use crate::director::Director;
+use crate::frames::Traffic;
+use crate::testpmd::Testpmd;
+
+/// One row of the table.
+struct Case {
+    name: &'static str,
+    traffic: Traffic,
+    flows: u32,
+    /// Idle seconds of a UDP connection nobody answered; short, so that every pass of the file opens its connections anew.
+    churn: bool,
+    /// Cycles that this journey may cost at most, the device's share taken off.
+    budget: Option<u32>,
+}
+
+const CASES: &[Case] = &[
+    Case { name: "FULLNAT UDP hit, 1 flow", traffic: Traffic::Udp, flows: 1, churn: false, budget: None },
+    Case {
+        name: "FULLNAT UDP hit, 1 000 flows",
+        traffic: Traffic::Udp,
+        flows: 1_000,
+        churn: false,
+        budget: Some(130),
+    },
+    Case {
+        name: "FULLNAT UDP hit, 100 000 flows",
+        traffic: Traffic::Udp,
+        flows: 100_000,
+        churn: false,
+        budget: Some(330),
+    },
+    Case {
+        name: "FULLNAT UDP hit, 1 000 000 flows",
+        traffic: Traffic::Udp,
+        flows: 1_000_000,
+        churn: false,
+        budget: Some(600),
+    },
+    Case {
+        name: "FULLNAT TCP hit, 1 000 flows",
+        traffic: Traffic::Tcp,
+        flows: 1_000,
+        churn: false,
+        budget: Some(140),
+    },
+    Case {
+        name: "FULLNAT TCP hit, 100 000 flows",
+        traffic: Traffic::Tcp,
+        flows: 100_000,
+        churn: false,
+        budget: Some(340),
+    },
+    Case {
+        name: "new FULLNAT UDP connection",
+        traffic: Traffic::Udp,
+        flows: 1_000_000,
+        churn: true,
+        budget: Some(1500),
+    },
+    Case {
+        name: "miss: address of nobody",
+        traffic: Traffic::NoHost,
+        flows: 1_000,
+        churn: false,
+        budget: Some(60),
+    },
+    Case {
+        name: "miss: port without service",
+        traffic: Traffic::NoPort,
+        flows: 1_000,
+        churn: false,
+        budget: Some(60),
+    },
+];
+
+/// Packets and the time they took.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    time: Duration,
+    packets: u64,
+}
+
+/// Where packet buffers live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// In hugepages, which somebody reserved.
+    Huge,
+    /// In ordinary pages: translation misses cost more at many flows.
+    Small,
+}
+
+impl Memory {
+    /// Hugepages where enough of them are free for the largest case.
+    fn find() -> Result<Memory> {
+        let info = std::fs::read_to_string("/proc/meminfo")?;
+        let free = info.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
+        let pages: u64 = free.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(if pages * 2 >= 4096 { Memory::Huge } else { Memory::Small })
+    }
+
+    /// EAL's words for it, with room for `mbufs` packets.
+    fn eal_args(self, mbufs: u32) -> Vec<String> {
+        match self {
+            Memory::Huge => vec!["--in-memory".into()],
+            Memory::Small => {
+                let mib = 256 + u64::from(mbufs) * 3 / 1024;
+                vec!["--no-huge".into(), "--no-shconf".into(), "-m".into(), mib.to_string()]
+            }
+        }
+    }
+}
+
+/// The pcap driver's arguments for a file: received over and over, sent nowhere.
+fn pcap_args(file: &Path) -> String {
+    format!("rx_pcap={},infinite_rx=1", file.display())
+}
+
+fn main() -> Result<()> {
+    let quick = std::env::args().any(|arg| arg == "--quick");
+    let (rounds, window) = if quick { (1, Duration::from_millis(300)) } else { (3, Duration::from_secs(2)) };
+    let machine = Machine::read()?;
+    let memory = Memory::find()?;
+    let dir = tempfile::tempdir()?;
+    println!(
+        "{} x {}, {:.0} MHz, packet buffers in {}",
+        machine.cpus,
+        machine.model,
+        machine.hz / 1e6,
+        match memory {
+            Memory::Huge => "hugepages",
+            Memory::Small => "ordinary pages",
+        }
+    );
+    println!("cycles per packet, 60-byte frames, one worker; median (lowest-highest) of {rounds}");
+    println!(
+        "{:<34} {:>16} {:>14} {:>14} {:>8} {:>8} {:>7}",
+        "case", "dpvsd", "testpmd io", "5tswap", "minus io", "budget", "Mpps"
+    );
+    for case in CASES.iter().filter(|case| !quick || case.flows <= 1_000) {
+        let file = dir.path().join("frames.pcap");
+        let frames = frames::write(&file, case.traffic, case.flows)?;
+        // The driver keeps every frame of the file in a buffer of its own, on top of what is in flight.
+        let mbufs = (frames + 16_384).next_power_of_two() - 1;
+        let ours = {
+            let mut director = Director::start(dir.path(), &file, mbufs, case, memory)?;
+            cells(&machine, rounds, || director.sample(window))?
+        };
+        let bench = |mode| {
+            let mut testpmd = Testpmd::start(&file, mode, mbufs, memory)?;
+            cells(&machine, rounds, || testpmd.sample(window))
+        };
+        let (io, swap) = (bench("io")?, bench("5tswap")?);
+        let budget = case.budget.map_or("-".to_owned(), |budget| budget.to_string());
+        let mpps = machine.hz / ours.median / 1e6;
+        println!(
+            "{:<34} {:>16} {:>14} {:>14} {:>8.0} {:>8} {:>7.2}",
+            case.name,
+            ours.text(),
+            io.text(),
+            swap.text(),
+            ours.median - io.median,
+            budget,
+            mpps
+        );
+    }
+    Ok(())
+}
+
+/// Median and extremes of some rounds.
+struct Cells {
+    median: f64,
+    lowest: f64,
+    highest: f64,
+}
+
+impl Cells {
+    fn text(&self) -> String {
+        format!("{:.0} ({:.0}-{:.0})", self.median, self.lowest, self.highest)
+    }
+}
+
+fn cells(machine: &Machine, rounds: usize, mut sample: impl FnMut() -> Result<Sample>) -> Result<Cells> {
+    let mut cycles = Vec::new();
+    for _ in 0..rounds {
+        let Sample { time, packets } = sample()?;
+        ensure!(packets > 0, "no packet was received");
+        cycles.push(machine.hz * time.as_secs_f64() / packets as f64);
+    }
+    cycles.sort_by(f64::total_cmp);
+    Ok(Cells { median: cycles[cycles.len() / 2], lowest: cycles[0], highest: cycles[cycles.len() - 1] })
+}
