@@ -4,7 +4,7 @@
 //! `dpdk-testpmd --forward-mode=macswap`.
 //!
 //! ```text
-//! macswap 5 a=null b=null -- -m 256 --no-huge --no-shconf
+//! macswap 5 a=null:no-rx=0 b=null:no-rx=0 -- -m 256 --no-huge --no-shconf
 //! ```
 
 use std::error::Error;

@@ -50,6 +50,7 @@ fn decide(spec: &DeviceSpec, config: &PortConfig, facts: Option<&Facts>, room: u
         (Driver::AfPacket, Some(facts)) => af_packet(spec, wanted, facts, room),
         (Driver::AfXdp, Some(facts)) => af_xdp(spec, wanted, facts, room),
         (Driver::Tap, _) => Ok(Plan { devargs: vec![devargs(spec, &[])], ..plain(wanted.min(RINGS), room) }),
+        (Driver::Null, _) => Ok(Plan { devargs: vec![quiet(spec)], ..plain(wanted, room) }),
         _ => Ok(Plan { devargs: vec![spec.args().to_owned()], ..plain(wanted, room) }),
     }
 }
@@ -157,6 +158,17 @@ fn devargs(spec: &DeviceSpec, ours: &[(&str, u32)]) -> String {
     }
     all
 }
+
+/// The options of a null device. Left to itself the driver receives empty packets without end; a device that stands for nothing
+/// receives nothing, unless `no-rx=0` asks for them.
+fn quiet(spec: &DeviceSpec) -> String {
+    match (spec.option("no-rx"), spec.args()) {
+        (Some(_), args) => args.to_owned(),
+        (None, "") => "no-rx=1".to_owned(),
+        (None, args) => format!("{args},no-rx=1"),
+    }
+}
+
 /// The number behind an option of the driver's.
 fn number(spec: &DeviceSpec, key: &str) -> Result<Option<u16>, Error> {
     let Some(value) = spec.option(key) else { return Ok(None) };
@@ -172,6 +184,14 @@ fn number(spec: &DeviceSpec, key: &str) -> Result<Option<u16>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_null_device_receives_nothing_unless_asked() {
+        let args = |text: &str| quiet(&text.parse().expect("a spec"));
+        assert_eq!(args("dpdk0=null"), "no-rx=1");
+        assert_eq!(args("dpdk0=null:size=60"), "size=60,no-rx=1");
+        assert_eq!(args("dpdk0=null:no-rx=0,size=60"), "no-rx=0,size=60");
+    }
 
     const ROOM: u16 = 2048;
 
