@@ -3,7 +3,6 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use model::Transport;
 use packet::{Buffer, Csum, proto, tcp};
 
 use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
@@ -12,6 +11,7 @@ use crate::ids::{LcoreId, LinkId};
 use crate::l3::Ip;
 use crate::lcore::{Config, Lcore, Sink};
 use crate::link::{Link, RxCsum};
+use crate::lookup::Target;
 use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
@@ -21,7 +21,7 @@ use crate::snapshot::{Dest, Service, Snapshot};
 use crate::steer;
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
-use crate::verdict::{DropReason, Step, Verdict, drop};
+use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use crate::{fullnat, l4};
 
 impl<P: Buffer> Lcore<P> {
@@ -45,13 +45,30 @@ impl<P: Buffer> Lcore<P> {
         {
             return self.answer_syn(pkt, received, svc, cx);
         }
-        let (id, dir) = match self.conns.find(probe) {
-            Some((id, Dir::Inbound)) if reopens(self.conns.get(id), flags) => {
-                self.close(id, out);
-                (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound)
-            }
+        let mut found = self.conns.find(probe);
+        if let Some((id, Dir::Inbound)) = found
+            && reopens(self.conns.get(id), flags)
+        {
+            self.close(id, out);
+            found = None;
+        }
+        let (id, dir) = match found {
             Some(found) => found,
-            None => (self.open(pkt, parsed, ip, probe, link, cx, out)?, Dir::Inbound),
+            None => {
+                let target = cx.snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
+                if let Some(owner) = self.owner(target, &probe.tuple, cx.snap)
+                    && owner != self.config.id
+                {
+                    return Break(Verdict::Redirect(Goal::of_worker(owner)));
+                }
+                let Some(svc) = cx.snap.service_of(target, ip.proto, probe.tuple.target_port()) else {
+                    return self.pass(pkt, parsed, ip, cx, out);
+                };
+                if svc.syn_proxy && flags & (SYN | ACK | RST) == ACK {
+                    return self.check_ack(pkt, received, svc, cx, out);
+                }
+                (self.open(pkt, parsed, ip, probe, svc, link, cx)?, Dir::Inbound)
+            }
         };
         let is_proxied = self.conns.get(id).is_proxied();
         if is_proxied {
@@ -75,47 +92,29 @@ impl<P: Buffer> Lcore<P> {
         let new = self.conns.tuple(id, dir.opposite()).reversed();
         let conn = self.conns.get(id);
         let bytes = &mut pkt.data_mut()[parsed.l3..];
-        fullnat::rewrite(bytes, ip, conn, dir, &new);
+        fullnat::rewrite(bytes, ip, conn, dir, &new, ttl);
         if is_proxied {
             self.shift_proxied(id, bytes, ip, dir);
         }
-        self.leave(pkt, parsed, ip, hop, ttl, cx)
+        self.leave(pkt, parsed, ip, hop, cx)
     }
 
-    /// Opens the connection that a client's packet asks for.
-    #[cold]
+    /// Opens the connection that a client's packet to `svc` asks for.
     #[inline(never)]
     #[allow(clippy::too_many_arguments)] // the pipeline's own registers
     fn open(
         &mut self,
-        pkt: &mut P,
+        pkt: &P,
         parsed: &Parsed,
         ip: &Ip,
         probe: &Probe,
+        svc: &Service,
         link: &Link,
         cx: Cx<'_>,
-        out: &mut impl Sink<P>,
     ) -> Step<ConnId> {
-        let target = probe.tuple.target();
-        if let Some(owner) = self.owner(&probe.tuple, cx.snap)
-            && owner != self.config.id
-        {
-            return Break(Verdict::Redirect(owner));
-        }
-        let transport = if ip.proto == proto::TCP { Transport::Tcp } else { Transport::Udp };
-        let Some(svc) = cx.snap.find_service(transport, target.ip(), target.port()) else {
-            return match self.pass(pkt, parsed, ip, cx, out) {
-                Break(verdict) | Continue(verdict) => Break(verdict),
-            };
-        };
         let bytes = &pkt.data()[parsed.l3..];
         let flags = tcp_flags(bytes, ip);
         if ip.proto == proto::TCP && flags & (SYN | ACK | FIN | RST) != SYN {
-            if svc.syn_proxy && flags & (SYN | ACK | RST) == ACK {
-                let received = Received { parsed, ip, probe, link };
-                let (Break(verdict) | Continue(verdict)) = self.check_ack(pkt, received, svc, cx, out);
-                return Break(verdict);
-            }
             return drop(DropReason::NotSyn);
         }
         // State is made from packets that arrived whole only.
@@ -129,10 +128,10 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// The worker that has the connection of a packet to a local address, `None` for packets to anything else.
-    fn owner(&self, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
-        let target = tuple.target();
-        let &link = snap.laddrs.get(&target.ip())?;
-        Some(owner_by(link, tuple, target.port(), self.config.workers, snap))
+    #[inline(always)]
+    fn owner(&self, target: Target, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
+        let link = target.laddr.filter(|_| self.config.workers > 1)?;
+        Some(owner_by(link, tuple, tuple.target_port(), self.config.workers, snap))
     }
 
     pub(crate) fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
@@ -301,8 +300,8 @@ impl<P: Buffer> Lcore<P> {
 /// The service at a packet's target, if the SYN proxy stands before it.
 #[inline(always)]
 fn proxied<'s>(tuple: &Tuple, snap: &'s Snapshot) -> Option<&'s Service> {
-    let target = tuple.target();
-    snap.find_service(Transport::Tcp, target.ip(), target.port()).filter(|svc| svc.syn_proxy)
+    let target = snap.lookup.target(tuple.target_ip())?;
+    snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)
 }
 
 /// The worker that owns the connection whose returning packets carry `tuple` and come in by `link`.

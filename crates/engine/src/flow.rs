@@ -6,29 +6,34 @@ use packet::{Buffer, ether, ipv4, ipv6, proto, tcp, udp};
 use crate::conn::{ConnTable, Probe, Tuple, Tuple4, Tuple6};
 use crate::ids::{LinkId, PortId};
 use crate::l3::{self, Ip};
+use crate::link::Link;
 use crate::snapshot::Snapshot;
 use crate::verdict::DropReason;
 
 /// A packet after the first pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Parsed {
+    /// What it is.
+    pub kind: Kind,
     /// The link it came in by; only bad packets may have none.
     pub link: Option<LinkId>,
     /// Where the network layer begins.
     pub l3: usize,
-    /// What it is.
-    pub kind: Kind,
+    /// Its IP header; of flows, ICMP and other IP packets.
+    pub ip: Ip,
+    /// What its connection is searched with; of flows.
+    pub probe: Probe,
 }
 
 /// What a packet is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// TCP or UDP to this station, whole: the director's business.
-    Flow(Ip, Probe),
+    Flow,
     /// ICMP or ICMPv6 to this station or a group.
-    Icmp(Ip),
+    Icmp,
     /// IP of any other sort.
-    Other(Ip),
+    Other,
     /// ARP.
     Arp,
     /// No protocol of the director.
@@ -37,67 +42,116 @@ pub enum Kind {
     Bad(DropReason),
 }
 
-/// Looks at a frame that came in by `port`.
-#[inline(always)]
-pub fn parse<P: Buffer>(pkt: &P, port: PortId, snap: &Snapshot, conns: &ConnTable) -> Parsed {
-    let data = pkt.data();
-    let Some(eth) = ether::Header::parse(data) else { return Parsed::bad(DropReason::Truncated) };
-    let Some(link) = snap.link_of(port, eth.vlan) else {
-        return Parsed::bad(if eth.vlan.is_some() { DropReason::UnknownVlan } else { DropReason::LinkDown });
-    };
-    let parsed = |kind| Parsed { link: Some(link.id), l3: eth.len, kind };
-    if !link.up {
-        return parsed(Kind::Bad(DropReason::LinkDown));
-    }
-    let group = ether::is_group(eth.dst);
-    if eth.dst != link.mac && !group {
-        return parsed(Kind::Bad(DropReason::OtherHost));
-    }
-    let bytes = &data[eth.len..];
-    let ip = match eth.kind {
-        ether::IPV4 => l3::accept4(bytes, pkt.rx().l3_csum, link.rx_csum),
-        ether::IPV6 => l3::accept6(bytes),
-        ether::ARP => return parsed(Kind::Arp),
-        _ => return parsed(Kind::Foreign),
-    };
-    parsed(match ip {
-        Err(reason) => Kind::Bad(reason),
-        Ok(ip) if ip.proto == proto::ICMP && !ip.six || ip.proto == proto::ICMPV6 && ip.six => Kind::Icmp(ip),
-        // A group address is nobody's service, and the ports of a fragment may be in another one.
-        Ok(ip) if group || ip.fragment => Kind::Other(ip),
-        Ok(ip) => match tuple(bytes, &ip) {
-            Some(Ok(tuple)) => Kind::Flow(ip, conns.probe(tuple, ip.proto)),
-            Some(Err(reason)) => Kind::Bad(reason),
-            None => Kind::Other(ip),
-        },
-    })
-}
-
 impl Parsed {
-    fn bad(reason: DropReason) -> Parsed {
-        Parsed { link: None, l3: 0, kind: Kind::Bad(reason) }
+    /// Before a packet was looked at.
+    pub const NOTHING: Parsed = Parsed {
+        kind: Kind::Bad(DropReason::Truncated),
+        link: None,
+        l3: 0,
+        ip: Ip::NOTHING,
+        probe: Probe::NOTHING,
+    };
+}
+
+/// What the packets of one burst have in common.
+#[derive(Clone, Copy)]
+pub struct Entrance<'a> {
+    snap: &'a Snapshot,
+    port: PortId,
+    /// The link of untagged frames.
+    untagged: Option<&'a Link>,
+}
+
+impl<'a> Entrance<'a> {
+    /// For frames that came in by `port`.
+    pub fn new(snap: &'a Snapshot, port: PortId) -> Self {
+        Entrance { snap, port, untagged: snap.link_of(port, None) }
+    }
+
+    /// Looks at a frame, into `parsed`.
+    #[inline(always)]
+    pub fn parse<P: Buffer>(&self, pkt: &P, conns: &ConnTable, parsed: &mut Parsed) {
+        parsed.link = None;
+        parsed.kind = match self.classify(pkt, conns, parsed) {
+            Ok(kind) => kind,
+            Err(reason) => Kind::Bad(reason),
+        };
+    }
+
+    #[inline(always)]
+    fn classify<P: Buffer>(
+        &self,
+        pkt: &P,
+        conns: &ConnTable,
+        parsed: &mut Parsed,
+    ) -> Result<Kind, DropReason> {
+        let data = pkt.data();
+        let head = data.first_chunk::<{ ether::LEN }>().ok_or(DropReason::Truncated)?;
+        let mut kind = u16::from_be_bytes([head[12], head[13]]);
+        let mut link = self.untagged;
+        parsed.l3 = ether::LEN;
+        if kind == ether::VLAN {
+            (kind, link) = self.tagged(data)?;
+            parsed.l3 += ether::TAG_LEN;
+        }
+        let link = link.ok_or(DropReason::LinkDown)?;
+        parsed.link = Some(link.id);
+        if !link.up {
+            return Err(DropReason::LinkDown);
+        }
+        let group = head[0] & 1 == 1;
+        if head[..6] != link.mac && !group {
+            return Err(DropReason::OtherHost);
+        }
+        let bytes = &data[parsed.l3..];
+        // Worked with in registers; reading back what was just written would wait for it.
+        let ip = match kind {
+            ether::IPV4 => l3::accept4(bytes, pkt.rx().l3_csum, link.rx_csum)?,
+            ether::IPV6 => l3::accept6(bytes)?,
+            ether::ARP => return Ok(Kind::Arp),
+            _ => return Ok(Kind::Foreign),
+        };
+        parsed.ip = ip;
+        if ip.proto == if ip.six { proto::ICMPV6 } else { proto::ICMP } {
+            return Ok(Kind::Icmp);
+        }
+        // A group address is nobody's service, and the ports of a fragment may be in another one.
+        if group || ip.fragment || !matches!(ip.proto, proto::TCP | proto::UDP) {
+            return Ok(Kind::Other);
+        }
+        let (sport, dport) = ports(bytes, &ip).ok_or(DropReason::L4Header)?;
+        let tuple = tuple(bytes, &ip, sport, dport).ok_or(DropReason::Truncated)?;
+        parsed.probe = conns.probe(tuple, ip.proto);
+        Ok(Kind::Flow)
+    }
+
+    /// Type of the payload and link of a frame with an 802.1Q tag.
+    #[inline(never)]
+    fn tagged(&self, data: &[u8]) -> Result<(u16, Option<&'a Link>), DropReason> {
+        let eth = ether::Header::parse(data).ok_or(DropReason::Truncated)?;
+        let link = self.snap.link_of(self.port, eth.vlan).ok_or(DropReason::UnknownVlan)?;
+        Ok((eth.kind, Some(link)))
     }
 }
 
-/// Addresses and ports of a whole TCP or UDP packet; `None` for other protocols.
+/// Ports of a whole TCP or UDP packet; `None` when its header is malformed.
 #[inline(always)]
-fn tuple(bytes: &[u8], ip: &Ip) -> Option<Result<Tuple, DropReason>> {
-    // The header rules have made sure of both bounds.
+fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
     let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))?;
-    let ports = match ip.proto {
-        proto::TCP => tcp::Header::parse(l4).map(|h| (h.sport(), h.dport())),
-        proto::UDP => udp::Header::parse(l4)
-            .filter(|h| (udp::LEN..=l4.len()).contains(&h.len()))
-            .map(|h| (h.sport(), h.dport())),
-        _ => return None,
-    };
-    let Some((sport, dport)) = ports else { return Some(Err(DropReason::L4Header)) };
-    let tuple = if ip.six {
+    if ip.proto == proto::TCP {
+        return tcp::Header::parse(l4).map(|h| (h.sport(), h.dport()));
+    }
+    let header = udp::Header::parse(l4)?;
+    (udp::LEN..=l4.len()).contains(&header.len()).then_some((header.sport(), header.dport()))
+}
+
+#[inline(always)]
+fn tuple(bytes: &[u8], ip: &Ip, sport: u16, dport: u16) -> Option<Tuple> {
+    Some(if ip.six {
         let h = ipv6::Header::parse(bytes)?;
         Tuple::V6(Tuple6 { src: h.src(), dst: h.dst(), sport, dport })
     } else {
         let h = ipv4::Header::parse(bytes)?;
         Tuple::V4(Tuple4 { src: h.src(), dst: h.dst(), sport, dport })
-    };
-    Some(Ok(tuple))
+    })
 }

@@ -10,11 +10,12 @@
 //! sequence number is replaced by one that grows with time, and its timestamps are taken out of the SYN: otherwise the
 //! server would take a new connection for an old one. What changes in checksums is computed once per connection.
 
-use packet::checksum::Delta;
+use packet::checksum::{Delta, shift_by, udp_shift_by};
 use packet::{ipv4, ipv6, proto, tcp, udp};
 
 use crate::conn::{Conn, Dir, Tuple};
 use crate::l3::Ip;
+use crate::output::Ttl;
 
 /// What changes in checksums when packets with tuple `old` get the addresses and ports of `new`: in the IPv4 header, and in the
 /// upper layer.
@@ -36,19 +37,23 @@ pub fn deltas(old: &Tuple, new: &Tuple) -> (u16, u16) {
 
 /// Rewrites a packet of `conn` going `dir` so that it carries `new`; `bytes` begin with the IP header.
 #[inline(always)]
-pub fn rewrite(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, new: &Tuple) {
+pub(crate) fn rewrite(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, new: &Tuple, ttl: Ttl) {
+    let hops = u8::from(ttl == Ttl::Count);
     match new {
         Tuple::V4(t) => {
             let Some(h) = bytes.first_chunk_mut::<{ ipv4::LEN }>() else { return };
+            h[ipv4::at::TTL] = ip.ttl - hops;
             let old = u16::from_be_bytes([h[10], h[11]]);
-            h[10..12]
-                .copy_from_slice(&Delta::from_folded(conn.l3_delta[dir as usize]).apply(old).to_be_bytes());
+            // One hop less is always the same change: the TTL is the upper half of its word.
+            let less = if ttl == Ttl::Count { !0x0100 } else { 0 };
+            h[10..12].copy_from_slice(&shift_by(old, conn.l3_delta[dir as usize], less).to_be_bytes());
             h[ipv4::at::SRC..ipv4::at::SRC + 4].copy_from_slice(&t.src.to_be_bytes());
             h[ipv4::at::DST..ipv4::at::DST + 4].copy_from_slice(&t.dst.to_be_bytes());
             upper(bytes, ip, conn, dir, t.sport, t.dport);
         }
         Tuple::V6(t) => {
             let Some(h) = bytes.first_chunk_mut::<{ ipv6::LEN }>() else { return };
+            h[ipv6::at::HOP_LIMIT] = ip.ttl - hops;
             h[ipv6::at::SRC..ipv6::at::SRC + 16].copy_from_slice(&t.src.to_be_bytes());
             h[ipv6::at::DST..ipv6::at::DST + 16].copy_from_slice(&t.dst.to_be_bytes());
             upper(bytes, ip, conn, dir, t.sport, t.dport);
@@ -58,14 +63,14 @@ pub fn rewrite(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, new: &Tuple) {
 
 #[inline(always)]
 fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16, dport: u16) {
-    let delta = Delta::from_folded(conn.l4_delta[dir as usize]);
+    let delta = conn.l4_delta[dir as usize];
     let Some(l4) = bytes.get_mut(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return };
     if ip.proto == proto::UDP {
         let Some(h) = l4.first_chunk_mut::<{ udp::LEN }>() else { return };
         h[..2].copy_from_slice(&sport.to_be_bytes());
         h[2..4].copy_from_slice(&dport.to_be_bytes());
         let old = u16::from_be_bytes([h[6], h[7]]);
-        h[6..8].copy_from_slice(&delta.apply_udp(old).to_be_bytes());
+        h[6..8].copy_from_slice(&udp_shift_by(old, delta).to_be_bytes());
         return;
     }
     let Some(h) = l4.first_chunk_mut::<{ tcp::LEN }>() else { return };
@@ -73,6 +78,7 @@ fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16, dport: u1
     h[2..4].copy_from_slice(&dport.to_be_bytes());
     let old = u16::from_be_bytes([h[16], h[17]]);
     let flags = h[13];
+    let delta = Delta::from_folded(delta);
     let delta = match dir {
         Dir::Inbound => shift(h, tcp::at::SEQ, conn.seq_delta, delta),
         Dir::Outbound if flags & tcp::flag::ACK != 0 => {

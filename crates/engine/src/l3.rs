@@ -25,6 +25,12 @@ pub struct Ip {
     pub total_len: u16,
 }
 
+impl Ip {
+    /// Before a packet was looked at.
+    pub const NOTHING: Ip =
+        Ip { six: false, proto: 0, ttl: 0, fragment: false, df: false, header_len: 0, total_len: 0 };
+}
+
 /// Checks an IPv4 packet (RFC 1812 5.2.2).
 #[inline(always)]
 pub fn accept4(bytes: &[u8], device: Csum, policy: RxCsum) -> Result<Ip, DropReason> {

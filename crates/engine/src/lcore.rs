@@ -9,6 +9,7 @@ use packet::{Buffer, ether, proto};
 
 use crate::conn::{ConnId, ConnTable, Dir};
 use crate::counters::{DestCounters, DestTable, LinkCounters, Traffic};
+use crate::flow::Parsed;
 use crate::icmp::Limiter;
 use crate::ids::{DestId, LcoreId, LinkId, PortId};
 use crate::laddr::{Leases, Usage};
@@ -103,6 +104,8 @@ pub struct Lcore<P> {
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
+    /// What the first pass over a burst found; [`BURST`] of them.
+    pub(crate) parsed: Vec<Parsed>,
 }
 
 impl<P: Buffer> Lcore<P> {
@@ -122,6 +125,7 @@ impl<P: Buffer> Lcore<P> {
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
+            parsed: vec![Parsed::NOTHING; BURST],
         }
     }
 

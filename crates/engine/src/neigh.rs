@@ -146,8 +146,9 @@ const ASK_EVERY_MS: u64 = 1000;
 const FAILED_MS: u64 = 2000;
 
 impl<P> NeighTable<P> {
-    /// A table for `entries` neighbours and `held` waiting packets in all.
+    /// A table for `entries` neighbours, 65536 at most, and `held` waiting packets in all.
     pub fn new(entries: usize, held: usize) -> Self {
+        let entries = entries.min(1 << 16);
         NeighTable {
             slots: (0..entries).map(|_| Slot { generation: 0, entry: None }).collect(),
             free: (0..entries as u32).rev().collect(),
@@ -195,11 +196,6 @@ impl<P> NeighTable<P> {
             .is_some_and(|slot| slot.generation == at.generation && slot.entry.is_some())
     }
 
-    /// Whom a reference means, while its entry lives.
-    pub fn addr(&self, at: NeighRef) -> Option<IpAddr> {
-        self.entry(at).map(|entry| entry.addr)
-    }
-
     /// The link of the neighbour a reference means, while its entry lives.
     pub fn link_of(&self, at: NeighRef) -> Option<LinkId> {
         self.entry(at).map(|entry| entry.link)
@@ -239,16 +235,19 @@ impl<P> NeighTable<P> {
         Ok(NeighRef { id: NeighId(at), generation })
     }
 
-    /// Lets a packet wait for an unresolved neighbour; it goes on in pieces of `mtu` bytes then. `true` when the neighbour has to be
-    /// asked for now.
+    /// Lets a packet wait for an unresolved neighbour; it goes on in pieces of `mtu` bytes then. The link and
+    /// address to ask for when that has to be done now.
     ///
     /// # Errors
     /// The packet and why it cannot wait: too many do already, or the neighbour has just failed to answer.
-    pub fn hold(&mut self, at: NeighRef, packet: P, mtu: u16, now: Tick) -> Result<bool, (P, DropReason)> {
-        let Some(slot) = self.slots.get_mut(at.id.0 as usize) else {
-            return Err((packet, DropReason::NeighUnreachable));
-        };
-        let Some(entry) = slot.entry.as_mut().filter(|_| slot.generation == at.generation) else {
+    pub fn hold(
+        &mut self,
+        at: NeighId,
+        packet: P,
+        mtu: u16,
+        now: Tick,
+    ) -> Result<Option<(LinkId, IpAddr)>, (P, DropReason)> {
+        let Some(entry) = self.slots.get_mut(at.0 as usize).and_then(|slot| slot.entry.as_mut()) else {
             return Err((packet, DropReason::NeighUnreachable));
         };
         if entry.state == State::None && entry.asked >= MAX_ASKED {
@@ -267,7 +266,7 @@ impl<P> NeighTable<P> {
         if ask {
             (entry.state, entry.asked, entry.until) = (State::Send, 1, now.plus_ms(ASK_EVERY_MS));
         }
-        Ok(ask)
+        Ok(ask.then_some((entry.link, entry.addr)))
     }
 
     /// Takes the packets out that wait for a neighbour, in the order they came, each with the MTU it waits with.
@@ -436,8 +435,8 @@ mod tests {
     fn the_first_packet_asks_and_an_answer_releases_all_in_order() {
         let mut table = NeighTable::new(4, 8);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 4");
-        assert_eq!(table.hold(at, 1, 1500, Tick(0)), Ok(true));
-        assert_eq!(table.hold(at, 2, 1500, Tick(0)), Ok(false));
+        assert_eq!(table.hold(at.id, 1, 1500, Tick(0)), Ok(Some((LINK, ip(1)))));
+        assert_eq!(table.hold(at.id, 2, 1500, Tick(0)), Ok(None));
         assert_eq!((table.mac(at), table.held()), (None, 2));
         assert_eq!(table.learn(LINK, ip(1), MAC, false, Tick(5)), Some(at));
         assert_eq!(table.mac(at), Some(MAC));
@@ -450,12 +449,12 @@ mod tests {
     fn nobody_answers_and_what_waits_is_lost_after_three_questions() {
         let mut table = NeighTable::new(4, 8);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 4");
-        assert_eq!(table.hold(at, 7, 1500, Tick(0)), Ok(true));
+        assert_eq!(table.hold(at.id, 7, 1500, Tick(0)), Ok(Some((LINK, ip(1)))));
         assert_eq!(events(&mut table, 999), []);
         assert_eq!(events(&mut table, 1000), [solicit(None)]);
         assert_eq!(events(&mut table, 2000), [solicit(None)]);
         assert_eq!(events(&mut table, 3000), [NeighEvent::Lost(7)]);
-        assert_eq!(table.hold(at, 8, 1500, Tick(3000)), Err((8, DropReason::NeighUnreachable)));
+        assert_eq!(table.hold(at.id, 8, 1500, Tick(3000)), Err((8, DropReason::NeighUnreachable)));
         assert_eq!(events(&mut table, 5000), []);
         assert!(table.is_empty());
         assert!(!table.is_current(at));
@@ -495,16 +494,16 @@ mod tests {
         table.configure(60, 2);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 1");
         assert_eq!(table.resolve(LINK, ip(2), Tick(0)), Err(DropReason::NeighTableFull));
-        assert!(table.hold(at, 1, 1500, Tick(0)).is_ok());
-        assert!(table.hold(at, 2, 1500, Tick(0)).is_ok());
-        assert_eq!(table.hold(at, 3, 1500, Tick(0)), Err((3, DropReason::NeighQueueFull)));
+        assert!(table.hold(at.id, 1, 1500, Tick(0)).is_ok());
+        assert!(table.hold(at.id, 2, 1500, Tick(0)).is_ok());
+        assert_eq!(table.hold(at.id, 3, 1500, Tick(0)), Err((3, DropReason::NeighQueueFull)));
     }
 
     #[test]
     fn removal_hands_back_what_waits_and_outdates_references() {
         let mut table = NeighTable::new(2, 4);
         let at = table.resolve(LINK, ip(1), Tick(0)).expect("room for 2");
-        assert!(table.hold(at, 1, 1500, Tick(0)).is_ok());
+        assert!(table.hold(at.id, 1, 1500, Tick(0)).is_ok());
         let mut lost = Vec::new();
         table.remove_if(|entry| entry.link == LINK, |packet| lost.push(packet));
         assert_eq!((lost, table.len(), table.held()), (vec![1], 0, 0));

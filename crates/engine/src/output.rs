@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::pipeline::{Cx, resize};
 use crate::route::{Kind, Route};
 use crate::snapshot::Snapshot;
-use crate::verdict::{DropReason, Step, Verdict, drop};
+use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
 /// What happens to TTL and hop limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +39,23 @@ impl<P: Buffer> Lcore<P> {
     /// Where packets of a connection leave: remembered while routes stay as they are.
     #[inline(always)]
     pub(crate) fn next_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<Egress> {
-        let known = self.conns.get(id).egress[dir as usize];
-        if known.routing == cx.snap.routing && self.neighs.is_current(known.neigh) {
-            return Continue(known);
+        let known = &self.conns.get(id).egress[dir as usize];
+        if known.routing != cx.snap.routing || !self.neighs.is_current(known.neigh) {
+            self.find_hop(id, dir, cx)?;
         }
-        self.find_hop(id, dir, cx)
+        Continue(self.conns.get(id).egress[dir as usize])
     }
 
     #[cold]
     #[inline(never)]
-    fn find_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<Egress> {
+    fn find_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<()> {
         let target = self.conns.tuple(id, dir.opposite()).source().ip();
         let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
             return drop(DropReason::NoRoute);
         };
         let hop = self.hop_by(route, target, cx)?;
         self.conns.get_mut(id).egress[dir as usize] = hop;
-        Continue(hop)
+        Continue(())
     }
 
     /// The next hop of `target` by `route`.
@@ -90,7 +90,7 @@ impl<P: Buffer> Lcore<P> {
         Continue(())
     }
 
-    /// Counts down the TTL, writes the Ethernet header, and sends the packet on its way or lets it wait for the next hop.
+    /// Writes the Ethernet header, and sends the packet on its way or lets it wait for the next hop.
     #[inline(always)]
     pub(crate) fn leave(
         &mut self,
@@ -98,15 +98,11 @@ impl<P: Buffer> Lcore<P> {
         parsed: &Parsed,
         ip: &Ip,
         hop: Egress,
-        ttl: Ttl,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
         let Some(link) = cx.snap.link(hop.link).filter(|link| link.up) else {
             return drop(DropReason::LinkDown);
         };
-        if ttl == Ttl::Count {
-            count_down(&mut pkt.data_mut()[parsed.l3..], ip.six);
-        }
         if !resize(pkt, parsed.l3, ether::header_len(link.vlan), usize::from(ip.total_len)) {
             return drop(DropReason::NoHeadroom);
         }
@@ -114,12 +110,12 @@ impl<P: Buffer> Lcore<P> {
         let mac = self.neighs.mac(hop.neigh);
         ether::write(pkt.data_mut(), mac.unwrap_or_default(), link.mac, link.vlan, kind);
         if mac.is_none() {
-            return Continue(Verdict::Hold(hop));
+            return Continue(Verdict::Hold(Goal::of_neigh(hop.neigh.id, hop.mtu)));
         }
         if ip.total_len > hop.mtu {
-            return Continue(Verdict::Fragment(hop.link, hop.mtu));
+            return Continue(Verdict::Fragment(Goal::of_link(hop.link, hop.mtu)));
         }
-        Continue(Verdict::Forward(hop.link))
+        Continue(Verdict::Forward(Goal::of_link(hop.link, hop.mtu)))
     }
 
     /// Sends a complete frame.
@@ -218,6 +214,7 @@ impl<P: Buffer> Lcore<P> {
 }
 
 /// Source and destination of an accepted packet.
+#[inline(always)]
 pub(crate) fn addresses(bytes: &[u8], ip: &Ip) -> (IpAddr, IpAddr) {
     let nobody = if ip.six { IpAddr::V6(0.into()) } else { IpAddr::V4(0.into()) };
     let found = if ip.six {
@@ -229,8 +226,7 @@ pub(crate) fn addresses(bytes: &[u8], ip: &Ip) -> (IpAddr, IpAddr) {
 }
 
 /// Counts down TTL or hop limit.
-#[inline(always)]
-fn count_down(bytes: &mut [u8], six: bool) {
+pub(crate) fn count_down(bytes: &mut [u8], six: bool) {
     if six {
         if let Some(limit) = bytes.get_mut(ipv6::at::HOP_LIMIT) {
             *limit = limit.saturating_sub(1);

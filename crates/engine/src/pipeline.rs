@@ -22,7 +22,7 @@ use std::hint::black_box;
 use arrayvec::ArrayVec;
 use packet::{Buffer, ether};
 
-use crate::flow::{self, Kind, Parsed};
+use crate::flow::{Entrance, Kind, Parsed};
 use crate::ids::PortId;
 use crate::lcore::{BURST, Lcore, Sink};
 use crate::snapshot::Snapshot;
@@ -60,39 +60,55 @@ impl<P: Buffer> Lcore<P> {
     ) {
         let cx = Cx { snap, now, port, origin };
         burst.iter().for_each(Buffer::prefetch);
-        let parsed: ArrayVec<Parsed, BURST> =
-            burst.iter().map(|pkt| flow::parse(pkt, port, snap, &self.conns)).collect();
-        self.warm(&parsed);
-        for (pkt, parsed) in burst.drain(..).zip(&parsed) {
-            self.count_received(pkt.data().len(), parsed, origin);
+        // Taken out, so that the second pass may borrow the rest of the worker.
+        let mut parsed = std::mem::take(&mut self.parsed);
+        self.conns.begin_hints();
+        let entrance = Entrance::new(snap, port);
+        for (pkt, parsed) in burst.iter().zip(&mut parsed) {
+            entrance.parse(pkt, &self.conns, parsed);
+        }
+        let known = &mut parsed[..burst.len()];
+        self.warm(known);
+        match origin {
+            Origin::Ring => self.traffic.ring_in += burst.len() as u64,
+            Origin::Wire => self.count_received(burst, known),
+        }
+        for (pkt, parsed) in burst.drain(..).zip(known) {
             self.one(pkt, parsed, cx, out);
         }
+        self.parsed = parsed;
     }
 
     /// Loads what the second pass will need: first index lines, then connections, none waiting for another.
     #[inline(always)]
-    fn warm(&self, parsed: &[Parsed]) {
-        let probes = || {
-            parsed.iter().filter_map(|p| match &p.kind {
-                Kind::Flow(_, probe) => Some(probe),
-                _ => None,
-            })
-        };
-        black_box(probes().fold(0, |mix, probe| mix ^ self.conns.warm_index(probe)));
-        black_box(probes().fold(0, |mix, probe| mix ^ self.conns.warm_conn(probe)));
+    fn warm(&self, parsed: &mut [Parsed]) {
+        let mut index = 0;
+        for parsed in parsed.iter().filter(|parsed| parsed.kind == Kind::Flow) {
+            index ^= self.conns.warm_index(&parsed.probe);
+        }
+        black_box(index);
+        let mut conns = 0;
+        for parsed in parsed.iter_mut().filter(|parsed| parsed.kind == Kind::Flow) {
+            conns ^= self.conns.warm_conn(&mut parsed.probe);
+        }
+        black_box(conns);
     }
 
+    /// Counts a burst from a device: once for each run of packets from the same link, and nearly all bursts are one run.
     #[inline(always)]
-    fn count_received(&mut self, bytes: usize, parsed: &Parsed, origin: Origin) {
-        if origin == Origin::Ring {
-            self.traffic.ring_in += 1;
-            return;
-        }
-        self.traffic.rx += 1;
-        self.traffic.rx_bytes += bytes as u64;
-        if let Some(counters) = parsed.link.and_then(|id| self.links.get_mut(id.index())) {
-            counters.ipackets += 1;
-            counters.ibytes += bytes as u64;
+    fn count_received(&mut self, burst: &[P], parsed: &[Parsed]) {
+        let mut at = 0;
+        while at < burst.len() {
+            let link = parsed[at].link;
+            let run = parsed[at..].iter().take_while(|parsed| parsed.link == link).count();
+            let bytes: u64 = burst[at..at + run].iter().map(|pkt| pkt.data().len() as u64).sum();
+            self.traffic.rx += run as u64;
+            self.traffic.rx_bytes += bytes;
+            if let Some(counters) = link.and_then(|id| self.links.get_mut(id.index())) {
+                counters.ipackets += run as u64;
+                counters.ibytes += bytes;
+            }
+            at += run;
         }
     }
 
@@ -102,13 +118,13 @@ impl<P: Buffer> Lcore<P> {
             let reason = if let Kind::Bad(reason) = parsed.kind { reason } else { DropReason::LinkDown };
             return self.throw(pkt, reason, out);
         };
-        let step = match &parsed.kind {
-            Kind::Flow(ip, probe) => self.flow(&mut pkt, parsed, ip, probe, link, cx, out),
-            Kind::Icmp(ip) => self.icmp(&mut pkt, parsed, ip, link, cx, out),
-            Kind::Other(ip) => self.pass(&mut pkt, parsed, ip, cx, out),
+        let step = match parsed.kind {
+            Kind::Flow => self.flow(&mut pkt, parsed, &parsed.ip, &parsed.probe, link, cx, out),
+            Kind::Icmp => self.icmp(&mut pkt, parsed, &parsed.ip, link, cx, out),
+            Kind::Other => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
             Kind::Arp => self.arp(&mut pkt, parsed, link, cx, out),
             Kind::Foreign => return self.finish(pkt, Verdict::Kernel(DropReason::EtherType), cx, out),
-            Kind::Bad(reason) => return self.throw(pkt, *reason, out),
+            Kind::Bad(reason) => return self.throw(pkt, reason, out),
         };
         let verdict = match step {
             std::ops::ControlFlow::Break(verdict) | std::ops::ControlFlow::Continue(verdict) => verdict,
@@ -120,21 +136,17 @@ impl<P: Buffer> Lcore<P> {
     #[inline(always)]
     pub(crate) fn finish(&mut self, pkt: P, verdict: Verdict, cx: Cx<'_>, out: &mut impl Sink<P>) {
         match verdict {
-            Verdict::Forward(link) => match cx.snap.link(link) {
+            Verdict::Forward(goal) => match cx.snap.link(goal.link()) {
                 Some(link) => self.send(pkt, link, out),
                 None => self.throw(pkt, DropReason::LinkDown, out),
             },
-            Verdict::Fragment(link, mtu) => match cx.snap.link(link) {
-                Some(link) => self.send_fragments(pkt, link, mtu, out),
+            Verdict::Fragment(goal) => match cx.snap.link(goal.link()) {
+                Some(link) => self.send_fragments(pkt, link, goal.mtu(), out),
                 None => self.throw(pkt, DropReason::LinkDown, out),
             },
-            Verdict::Hold(hop) => match self.neighs.hold(hop.neigh, pkt, hop.mtu, cx.now) {
-                Ok(false) => {}
-                Ok(true) => {
-                    if let Some(addr) = self.neighs.addr(hop.neigh) {
-                        self.solicit(hop.link, addr, None, cx.snap, out);
-                    }
-                }
+            Verdict::Hold(goal) => match self.neighs.hold(goal.neigh(), pkt, goal.mtu(), cx.now) {
+                Ok(None) => {}
+                Ok(Some((link, addr))) => self.solicit(link, addr, None, cx.snap, out),
                 Err((pkt, reason)) => self.throw(pkt, reason, out),
             },
             Verdict::Await(id) => self.await_server(id, pkt, cx, out),
@@ -150,7 +162,7 @@ impl<P: Buffer> Lcore<P> {
             Verdict::Redirect(_) if cx.origin == Origin::Ring => {
                 self.throw(pkt, DropReason::RedirectLoop, out)
             }
-            Verdict::Redirect(to) => match out.redirect(pkt, cx.port, to) {
+            Verdict::Redirect(goal) => match out.redirect(pkt, cx.port, goal.worker()) {
                 Ok(()) => self.traffic.ring_out += 1,
                 Err(pkt) => self.throw(pkt, DropReason::RedirectRing, out),
             },

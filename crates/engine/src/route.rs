@@ -3,11 +3,9 @@
 //!
 //! A director has few prefix lengths (hosts, a network or two, the default), so a lookup is one to four probes.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
-
+use crate::flat::FlatMap;
 use crate::ids::LinkId;
 use crate::link::{mask4, mask6};
 
@@ -45,41 +43,49 @@ pub struct Route {
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    v4: Vec<(u32, HashMap<u32, u32, RandomState>)>,
-    v6: Vec<(u128, HashMap<u128, u32, RandomState>)>,
+    v4: Vec<(u32, FlatMap<u32>)>,
+    v6: Vec<(u128, FlatMap<u128>)>,
 }
 
 impl RouteTable {
     /// Compiles routes.
     pub fn compile(routes: impl IntoIterator<Item = Route>) -> RouteTable {
-        let mut table = RouteTable { routes: routes.into_iter().collect(), ..RouteTable::default() };
-        let mut order: Vec<u32> = (0..table.routes.len() as u32).collect();
-        // Longest first, then the lower metric; the sort is stable.
-        order.sort_by_key(|&at| {
-            let route = &table.routes[at as usize];
-            (std::cmp::Reverse(route.prefix.1), route.metric)
-        });
-        for at in order {
-            match table.routes[at as usize].prefix {
-                (IpAddr::V4(addr), len) => enter(&mut table.v4, mask4(len), addr.to_bits() & mask4(len), at),
-                (IpAddr::V6(addr), len) => enter(&mut table.v6, mask6(len), addr.to_bits() & mask6(len), at),
+        let mut routes: Vec<Route> = routes.into_iter().collect();
+        // Longest first, then the lower metric; the sort is stable, and of equal keys a map keeps the first.
+        routes.sort_by_key(|route| (std::cmp::Reverse(route.prefix.1), route.metric));
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for part in (0u32..).zip(&routes).collect::<Vec<_>>().chunk_by(|a, b| a.1.prefix.1 == b.1.prefix.1) {
+            let len = part[0].1.prefix.1;
+            let of4 = part.iter().filter_map(|(at, route)| Some((bits4(route.prefix.0)? & mask4(len), *at)));
+            let of6 = part.iter().filter_map(|(at, route)| Some((bits6(route.prefix.0)? & mask6(len), *at)));
+            let (of4, of6): (Vec<_>, Vec<_>) = (of4.collect(), of6.collect());
+            if !of4.is_empty() {
+                v4.push((mask4(len), of4.into_iter().collect()));
+            }
+            if !of6.is_empty() {
+                v6.push((mask6(len), of6.into_iter().collect()));
             }
         }
-        table
+        RouteTable { routes, v4, v6 }
+    }
+
+    /// Every route, longest prefix first.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
     /// The route of an IPv4 address.
     #[inline]
     pub fn find4(&self, addr: u32) -> Option<&Route> {
-        let hit = self.v4.iter().find_map(|(mask, map)| map.get(&(addr & mask)));
-        hit.map(|&at| &self.routes[at as usize])
+        let hit = self.v4.iter().find_map(|(mask, map)| map.get(addr & mask));
+        hit.map(|at| &self.routes[at as usize])
     }
 
     /// The route of an IPv6 address.
     #[inline]
     pub fn find6(&self, addr: u128) -> Option<&Route> {
-        let hit = self.v6.iter().find_map(|(mask, map)| map.get(&(addr & mask)));
-        hit.map(|&at| &self.routes[at as usize])
+        let hit = self.v6.iter().find_map(|(mask, map)| map.get(addr & mask));
+        hit.map(|at| &self.routes[at as usize])
     }
 
     /// The route of an address.
@@ -92,17 +98,12 @@ impl RouteTable {
     }
 }
 
-fn enter<A: Eq + std::hash::Hash>(
-    maps: &mut Vec<(A, HashMap<A, u32, RandomState>)>,
-    mask: A,
-    net: A,
-    at: u32,
-) {
-    if maps.last().is_none_or(|(last, _)| *last != mask) {
-        maps.push((mask, HashMap::default()));
-    }
-    let (_, map) = maps.last_mut().expect("one was pushed above");
-    map.entry(net).or_insert(at);
+fn bits4(addr: IpAddr) -> Option<u32> {
+    if let IpAddr::V4(addr) = addr { Some(addr.to_bits()) } else { None }
+}
+
+fn bits6(addr: IpAddr) -> Option<u128> {
+    if let IpAddr::V6(addr) = addr { Some(addr.to_bits()) } else { None }
 }
 
 #[cfg(test)]

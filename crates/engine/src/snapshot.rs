@@ -5,7 +5,7 @@
 //! it once a burst. Runtime truth (connections, counters, cursors) is never in here: dense numbers tie
 //! the two together, and a generation tells a reused slot from the old one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
@@ -13,6 +13,7 @@ use model::Transport;
 
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::link::{Link, Mac};
+use crate::lookup::{Lookup, Target};
 use crate::proto::Timeouts;
 use crate::route::{Kind, RouteTable};
 use crate::steer::Rss;
@@ -45,13 +46,6 @@ pub struct Snapshot {
     pub options: Options,
     /// Lookup tables that follow from the fields above; [`Snapshot::index`] makes them.
     pub lookup: Lookup,
-}
-
-/// Lookup tables of a snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct Lookup {
-    by_endpoint: HashMap<(Transport, IpAddr, u16), ServiceId, RandomState>,
-    vips: HashSet<IpAddr, RandomState>,
 }
 
 /// A device.
@@ -185,11 +179,7 @@ impl Snapshot {
         for svc in self.services.iter_mut().flatten() {
             svc.weights = svc.weigh(&self.dests);
         }
-        let services = || self.services.iter().flatten();
-        self.lookup = Lookup {
-            by_endpoint: services().map(|s| ((s.transport, s.vip.ip(), s.vip.port()), s.id)).collect(),
-            vips: services().map(|s| s.vip.ip()).collect(),
-        };
+        self.lookup = Lookup::of(&self);
         for port in &mut self.ports {
             port.vlans.sort_unstable();
         }
@@ -197,18 +187,23 @@ impl Snapshot {
     }
 
     /// The service at exactly this protocol, address and port.
-    #[inline]
     pub fn find_service(&self, transport: Transport, addr: IpAddr, port: u16) -> Option<&Service> {
-        let id = *self.lookup.by_endpoint.get(&(transport, addr, port))?;
+        self.service_of(self.lookup.target(addr)?, transport.number(), port)
+    }
+
+    /// The service of a target at exactly this IP protocol and port.
+    #[inline(always)]
+    pub(crate) fn service_of(&self, target: Target, proto: u8, port: u16) -> Option<&Service> {
+        let id = self.lookup.service(target, proto, port)?;
         self.services.get(id.index())?.as_ref()
     }
 
     /// Whether packets to this address are for the director: an address of a link, or of any service. A service's address may be on
     /// no link at all, when routers lead it here.
-    #[inline]
+    #[inline(always)]
     pub fn is_own(&self, addr: IpAddr) -> bool {
-        let local = self.routes.find(addr).is_some_and(|route| route.kind == Kind::Local);
-        local || self.lookup.vips.contains(&addr)
+        self.lookup.target(addr).is_some_and(|target| target.own)
+            || self.lookup.local_nets && self.routes.find(addr).is_some_and(|route| route.kind == Kind::Local)
     }
 
     /// A link by number.

@@ -12,14 +12,15 @@ use crate::flow::Parsed;
 use crate::l3::Ip;
 use crate::lcore::{Event, Heard, Lcore, Sink};
 use crate::link::{Link, Mac};
-use crate::output::{Ttl, addresses};
+use crate::output::{Ttl, addresses, count_down};
 use crate::pipeline::{Cx, resize, to_group};
-use crate::route::Kind;
-use crate::verdict::{DropReason, Step, Verdict, drop};
+use crate::route::{Kind, Route};
+use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use crate::{arp, icmp, nd};
 
 impl<P: Buffer> Lcore<P> {
     /// ARP: answers questions for own addresses and learns who asked; learns answers.
+    #[inline(never)]
     pub(crate) fn arp(
         &mut self,
         pkt: &mut P,
@@ -48,7 +49,7 @@ impl<P: Buffer> Lcore<P> {
                 if !fits || arp::answer(pkt, at, link, packet).is_none() {
                     return drop(DropReason::NoHeadroom);
                 }
-                Continue(Verdict::Forward(link.id))
+                Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
             }
             Operation::Reply if mine => Continue(Verdict::Consumed),
             // The host's own stack may have addresses of its own behind this port.
@@ -57,6 +58,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// ICMP and ICMPv6: neighbour discovery, echo for own addresses.
+    #[inline(never)]
     pub(crate) fn icmp(
         &mut self,
         pkt: &mut P,
@@ -118,9 +120,9 @@ impl<P: Buffer> Lcore<P> {
         }
         ether::write(pkt.data_mut(), eth.src, link.mac, link.vlan, eth.kind);
         if ip.total_len > link.mtu {
-            return Continue(Verdict::Fragment(link.id, link.mtu));
+            return Continue(Verdict::Fragment(Goal::of_link(link.id, link.mtu)));
         }
-        Continue(Verdict::Forward(link.id))
+        Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
     /// Neighbour solicitations and advertisements (RFC 4861 7), their checksum verified.
@@ -175,6 +177,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// A packet that is no service's: for the host's own stack, or on to its next hop where forwarding is on.
+    #[inline(always)]
     pub(crate) fn pass(
         &mut self,
         pkt: &mut P,
@@ -183,7 +186,7 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
-        let (src, dst) = addresses(&pkt.data()[parsed.l3..], ip);
+        let (_, dst) = addresses(&pkt.data()[parsed.l3..], ip);
         if cx.snap.is_own(dst) {
             let reason = if ip.fragment { DropReason::Fragment } else { DropReason::NoService };
             return Continue(Verdict::Kernel(reason));
@@ -195,15 +198,30 @@ impl<P: Buffer> Lcore<P> {
         match route.kind {
             Kind::Local | Kind::Kernel => Continue(Verdict::Kernel(DropReason::NoService)),
             Kind::Out if to_group(pkt) => Continue(Verdict::Kernel(DropReason::NotForwarding)),
-            Kind::Out if !forward || is_link_local(src) || is_link_local(dst) => {
-                drop(DropReason::NotForwarding)
-            }
-            Kind::Out => {
-                let hop = self.hop_by(route, dst, cx)?;
-                self.check_hop(pkt, parsed, ip, hop.mtu, Ttl::Count, cx, out)?;
-                self.leave(pkt, parsed, ip, hop, Ttl::Count, cx)
-            }
+            Kind::Out if !forward => drop(DropReason::NotForwarding),
+            Kind::Out => self.transit(pkt, parsed, ip, route, cx, out),
         }
+    }
+
+    /// A packet that merely passes, as through any router.
+    #[inline(never)]
+    fn transit(
+        &mut self,
+        pkt: &mut P,
+        parsed: &Parsed,
+        ip: &Ip,
+        route: &Route,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let (src, dst) = addresses(&pkt.data()[parsed.l3..], ip);
+        if is_link_local(src) || is_link_local(dst) {
+            return drop(DropReason::NotForwarding);
+        }
+        let hop = self.hop_by(route, dst, cx)?;
+        self.check_hop(pkt, parsed, ip, hop.mtu, Ttl::Count, cx, out)?;
+        count_down(&mut pkt.data_mut()[parsed.l3..], ip.six);
+        self.leave(pkt, parsed, ip, hop, cx)
     }
 }
 

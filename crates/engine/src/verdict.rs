@@ -4,21 +4,24 @@
 use std::ops::ControlFlow;
 
 use crate::conn::ConnId;
-use crate::conn::Egress;
 use crate::ids::{LcoreId, LinkId};
+use crate::neigh::NeighId;
 
 /// One step of the pipeline: go on with a value, or end with a verdict.
 pub type Step<T> = ControlFlow<Verdict, T>;
 
 /// How the pipeline ended for one packet.
+///
+/// Every payload is one 32-bit number, so that a verdict is two registers for the compiler and never goes through memory: writing it in
+/// parts and reading it back whole costs as much as the rest of a dropped packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Complete frame, out of this link.
-    Forward(LinkId),
-    /// Complete IPv4 frame longer than the MTU, in bytes: out of this link in pieces.
-    Fragment(LinkId, u16),
-    /// Complete frame but for the destination: wait in the neighbour entry of this next hop until it resolves.
-    Hold(Egress),
+    Forward(Goal),
+    /// Complete IPv4 frame longer than the MTU: out of this link in pieces.
+    Fragment(Goal),
+    /// Complete frame but for the destination: wait in this neighbour entry until it resolves.
+    Hold(Goal),
     /// For the host's own stack; where nothing leads there, dropped for this reason.
     Kernel(DropReason),
     /// Waits until the server of this connection has answered the SYN proxy.
@@ -26,11 +29,59 @@ pub enum Verdict {
     /// The server's answer to the SYN proxy: it ends here, and what waited for it goes on.
     Release(ConnId),
     /// Another worker owns the flow.
-    Redirect(LcoreId),
+    Redirect(Goal),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
     Consumed,
     /// Thrown away, with the reason.
     Drop(DropReason),
+}
+
+/// Where a packet goes on: a link, a neighbour or a worker, and the longest IP packet it takes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goal(u32);
+
+impl Goal {
+    /// Out of a link that takes packets of up to `mtu` bytes.
+    #[inline(always)]
+    pub fn of_link(link: LinkId, mtu: u16) -> Goal {
+        Goal(u32::from(mtu) << 16 | u32::from(link.0))
+    }
+
+    /// To a neighbour that takes packets of up to `mtu` bytes. A neighbour table has at most 65536 slots.
+    #[inline(always)]
+    pub fn of_neigh(neigh: NeighId, mtu: u16) -> Goal {
+        Goal(u32::from(mtu) << 16 | neigh.0 & 0xffff)
+    }
+
+    /// To another worker.
+    #[inline(always)]
+    pub fn of_worker(worker: LcoreId) -> Goal {
+        Goal(u32::from(worker.0))
+    }
+
+    /// The link, if it is one.
+    #[inline(always)]
+    pub fn link(self) -> LinkId {
+        LinkId(self.0 as u16)
+    }
+
+    /// The neighbour, if it is one.
+    #[inline(always)]
+    pub fn neigh(self) -> NeighId {
+        NeighId(self.0 & 0xffff)
+    }
+
+    /// The worker, if it is one.
+    #[inline(always)]
+    pub fn worker(self) -> LcoreId {
+        LcoreId(self.0 as u16)
+    }
+
+    /// Bytes of the longest IP packet.
+    #[inline(always)]
+    pub fn mtu(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
 }
 
 /// Ends the pipeline with a drop.
@@ -43,7 +94,7 @@ macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
         /// Why a packet was thrown away.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
+        #[repr(u32)]
         pub enum DropReason { $($(#[$doc])* $name,)* }
 
         impl DropReason {
@@ -154,3 +205,17 @@ drop_reasons! {
 
 /// Number of drop reasons.
 pub const DROP_REASONS: usize = DropReason::ALL.len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_keep_what_they_are_made_of() {
+        let goal = Goal::of_link(LinkId(65_535), 1500);
+        assert_eq!((goal.link(), goal.mtu()), (LinkId(65_535), 1500));
+        let goal = Goal::of_neigh(NeighId(65_535), 65_535);
+        assert_eq!((goal.neigh(), goal.mtu()), (NeighId(65_535), 65_535));
+        assert_eq!(Goal::of_worker(LcoreId(7)).worker(), LcoreId(7));
+    }
+}

@@ -47,6 +47,24 @@ fn words(addr: u128) -> u64 {
     (0..4).map(|n| u64::from((addr >> (32 * n)) as u32)).sum()
 }
 
+/// The checksum after two folded changes, 0 for none: [`Delta::apply`] for the case that matters most.
+#[inline(always)]
+pub fn shift_by(checksum: u16, delta: u16, other: u16) -> u16 {
+    let sum = u32::from(!checksum) + u32::from(delta) + u32::from(other);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// The UDP checksum after a folded change: 0 means none was made (RFC 768) and stays, a computed 0 is sent as all ones.
+#[inline(always)]
+pub fn udp_shift_by(checksum: u16, delta: u16) -> u16 {
+    match (checksum, shift_by(checksum, delta, 0)) {
+        (0, _) => 0,
+        (_, 0) => 0xffff,
+        (_, new) => new,
+    }
+}
+
 /// A change of summed fields, made once and applied to many checksums: the folded sum of old words inverted
 /// and new words (RFC 1624, equation 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,16 +105,6 @@ impl Delta {
     pub fn apply(self, checksum: u16) -> u16 {
         !fold(self.0 + u64::from(!checksum))
     }
-
-    /// The UDP checksum after the change: 0 means none was made (RFC 768) and stays, a computed 0 is sent as all ones.
-    #[inline(always)]
-    pub fn apply_udp(self, checksum: u16) -> u16 {
-        match (checksum, self.apply(checksum)) {
-            (0, _) => 0,
-            (_, 0) => 0xffff,
-            (_, new) => new,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -121,9 +129,9 @@ mod tests {
 
     #[test]
     fn a_udp_checksum_of_zero_stays_none() {
-        assert_eq!(Delta::default().word(1, 2).apply_udp(0), 0);
+        assert_eq!(udp_shift_by(0, Delta::default().word(1, 2).fold()), 0);
         // Sum 0xfffe, one more makes 0xffff, whose complement 0 is sent as all ones.
-        assert_eq!(Delta::default().word(0, 1).apply_udp(!0xfffe), 0xffff);
+        assert_eq!(udp_shift_by(!0xfffe, Delta::default().word(0, 1).fold()), 0xffff);
     }
 
     proptest! {
@@ -140,6 +148,11 @@ mod tests {
             let delta = Delta::default().long(old, new).address6(old6, addr);
             prop_assert_eq!(delta.apply(before), checksum(&bytes));
             prop_assert_eq!(Delta::from_folded(delta.fold()).apply(before), checksum(&bytes));
+            prop_assert_eq!(shift_by(before, delta.fold(), 0), checksum(&bytes));
+            // One less in the upper half of a word, as a TTL.
+            let before = checksum(&bytes);
+            bytes[0] -= 1;
+            prop_assert_eq!(shift_by(before, !0x0100, 0), checksum(&bytes));
         }
     }
 }

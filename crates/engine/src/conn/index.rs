@@ -9,6 +9,17 @@
 /// A reference to one direction of a connection: its slot times two, plus the direction.
 pub type Reference = u32;
 
+/// What a look at one line of the index tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// Nearly always the one.
+    Perhaps(Reference),
+    /// There is none.
+    Absent,
+    /// It may live in its second bucket.
+    Unknown,
+}
+
 const SLOTS: usize = 10;
 
 #[derive(Clone, Copy)]
@@ -62,12 +73,16 @@ impl Index {
         self.buckets[hash as usize & self.mask].tags[0]
     }
 
-    /// The first candidate for `hash`, without looking further. A hint for warming the connection's own lines.
+    /// What the first line says about `hash`, without looking further.
     #[inline(always)]
-    pub fn guess(&self, hash: u64) -> Option<Reference> {
+    pub fn guess(&self, hash: u64) -> Guess {
         let (first, tag) = self.places(hash);
         let bucket = &self.buckets[first];
-        matches(bucket, tag).next().map(|slot| bucket.references[slot])
+        match Hits::of(bucket, tag).next() {
+            Some(slot) => Guess::Perhaps(bucket.references[slot]),
+            None if bucket.away == 0 => Guess::Absent,
+            None => Guess::Unknown,
+        }
     }
 
     /// The reference under `hash` for which `is_it` holds.
@@ -75,7 +90,7 @@ impl Index {
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(Reference) -> bool) -> Option<Reference> {
         let (first, tag) = self.places(hash);
         let bucket = &self.buckets[first];
-        for slot in matches(bucket, tag) {
+        for slot in Hits::of(bucket, tag) {
             if is_it(bucket.references[slot]) {
                 return Some(bucket.references[slot]);
             }
@@ -84,7 +99,7 @@ impl Index {
             return None;
         }
         let bucket = &self.buckets[self.partner(first, tag)];
-        matches(bucket, tag).map(|slot| bucket.references[slot]).find(|&r| is_it(r))
+        Hits::of(bucket, tag).map(|slot| bucket.references[slot]).find(|&r| is_it(r))
     }
 
     /// Adds `reference` under `hash`; `false`, and nothing changed, when there is no room for it.
@@ -143,17 +158,44 @@ impl Index {
     }
 }
 
-#[inline(always)]
-fn matches(bucket: &Bucket, tag: u16) -> impl Iterator<Item = usize> + use<> {
-    let mut hits = 0u32;
-    for slot in 0..SLOTS {
-        hits |= u32::from(bucket.tags[slot] == tag) << slot;
+/// Slots of a bucket with a tag: the top bits of their lanes, eight compared at once and two beside them.
+#[derive(Clone, Copy)]
+struct Hits {
+    eight: u128,
+    two: u32,
+}
+
+/// The lower fifteen bits of every lane, and the lowest.
+const LOW: u128 = ONES * 0x7fff;
+const ONES: u128 = u128::MAX / 0xffff;
+
+impl Hits {
+    #[inline(always)]
+    fn of(bucket: &Bucket, tag: u16) -> Hits {
+        let [a, b, c, d, e, f, g, h, i, j] = bucket.tags;
+        let lanes = |a, b, c, d| u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48;
+        let all = u128::from(lanes(a, b, c, d)) | u128::from(lanes(e, f, g, h)) << 64;
+        // A lane is zero when adding 0x7fff to its lower bits carries nothing into the top bit, and that was not set either.
+        let differs = all ^ (ONES * u128::from(tag));
+        let eight = !(((differs & LOW) + LOW) | differs | LOW);
+        Hits { eight, two: u32::from(i == tag) | u32::from(j == tag) << 1 }
     }
-    std::iter::from_fn(move || {
-        let slot = hits.trailing_zeros() as usize;
-        hits &= hits.wrapping_sub(1);
+}
+
+impl Iterator for Hits {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.eight != 0 {
+            let slot = self.eight.trailing_zeros() as usize / 16;
+            self.eight &= self.eight - 1;
+            return Some(slot);
+        }
+        let slot = 8 + self.two.trailing_zeros() as usize;
+        self.two &= self.two.wrapping_sub(1);
         (slot < SLOTS).then_some(slot)
-    })
+    }
 }
 
 /// Puts an entry into a bucket with room.
@@ -209,6 +251,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn tags_compared_together_are_those_compared_one_by_one(tags: [u16; SLOTS], at in 0..SLOTS, other in 0..SLOTS) {
+            let mut bucket = Bucket { tags, ..EMPTY };
+            bucket.tags[other] = tags[at];
+            for tag in [tags[at], !tags[at], 0, 1] {
+                let one_by_one: Vec<usize> = (0..SLOTS).filter(|&slot| bucket.tags[slot] == tag).collect();
+                prop_assert_eq!(Hits::of(&bucket, tag).collect::<Vec<_>>(), one_by_one);
+            }
+        }
+
+        #[test]
         fn it_agrees_with_a_map(ops in proptest::collection::vec((any::<bool>(), 0u64..64, 0u32..8), 1..400)) {
             let mut index = Index::new(64);
             let mut map: HashMap<(u64, u32), ()> = HashMap::new();
@@ -225,6 +277,7 @@ mod tests {
                     prop_assert_eq!(index.remove(hash, reference), map.remove(&(hash, reference)).is_some());
                 }
                 for r in (0..8).map(own) {
+                    prop_assert!(index.guess(hash) != Guess::Absent || !map.contains_key(&(hash, r)));
                     prop_assert_eq!(index.find(hash, |x| x == r).is_some(), map.contains_key(&(hash, r)));
                 }
             }

@@ -17,7 +17,7 @@ pub use tuple::{Tuple, Tuple4, Tuple6};
 use crate::tick::Tick;
 use crate::verdict::DropReason;
 use entry::NIL;
-use index::Index;
+use index::{Guess, Index};
 use wheel::Wheel;
 use wide::Wide;
 
@@ -32,6 +32,8 @@ pub struct ConnTable {
     index: Index,
     wheel: Wheel,
     seed: FixedState,
+    /// Connections were opened since hints were last begun.
+    grown: bool,
 }
 
 /// What a search is made with: hashed once, used for warming and finding.
@@ -42,6 +44,18 @@ pub struct Probe {
     /// The packet's IP protocol.
     pub proto: u8,
     hash: u64,
+    /// What a look at the index told.
+    hint: Guess,
+}
+
+impl Probe {
+    /// Finds nothing.
+    pub const NOTHING: Probe = Probe {
+        tuple: Tuple::V4(Tuple4 { src: 0, dst: 0, sport: 0, dport: 0 }),
+        proto: 0,
+        hash: 0,
+        hint: Guess::Unknown,
+    };
 }
 
 impl ConnTable {
@@ -57,7 +71,14 @@ impl ConnTable {
             index: Index::new(2 * capacity),
             wheel: Wheel::new(NIL),
             seed: FixedState::with_seed(seed),
+            grown: false,
         }
+    }
+
+    /// Before the probes of a burst are made: hints of earlier ones do not count any more.
+    #[inline(always)]
+    pub fn begin_hints(&mut self) {
+        self.grown = false;
     }
 
     /// Connections in it.
@@ -83,7 +104,7 @@ impl ConnTable {
     /// A search for the connection a packet belongs to.
     #[inline(always)]
     pub fn probe(&self, tuple: Tuple, proto: u8) -> Probe {
-        Probe { tuple, proto, hash: tuple.hash(proto, &self.seed) }
+        Probe { tuple, proto, hash: tuple.hash(proto, &self.seed), hint: Guess::Unknown }
     }
 
     /// Touches the index line `probe` will need.
@@ -92,10 +113,11 @@ impl ConnTable {
         self.index.warm(probe.hash)
     }
 
-    /// Touches the lines of the connection `probe` will probably find.
+    /// Touches the lines of the connection `probe` will probably find, and notes which it is.
     #[inline(always)]
-    pub fn warm_conn(&self, probe: &Probe) -> u32 {
-        let Some(reference) = self.index.guess(probe.hash) else { return 0 };
+    pub fn warm_conn(&self, probe: &mut Probe) -> u32 {
+        probe.hint = self.index.guess(probe.hash);
+        let Guess::Perhaps(reference) = probe.hint else { return 0 };
         let id = ConnId(reference >> 1);
         let wide = if let Tuple::V6(_) = probe.tuple { self.wide.warm(id) } else { 0 };
         let conn = self.get(id);
@@ -105,6 +127,14 @@ impl ConnTable {
     /// The connection and direction of a packet.
     #[inline(always)]
     pub fn find(&self, probe: &Probe) -> Option<(ConnId, Dir)> {
+        match probe.hint {
+            // Whatever happened since the hint was taken: a connection with this tuple is the one.
+            Guess::Perhaps(reference) if self.is(reference, probe) => {
+                return Some((ConnId(reference >> 1), dir_of(reference)));
+            }
+            Guess::Absent if !self.grown => return None,
+            _ => {}
+        }
         let reference = self.index.find(probe.hash, |reference| self.is(reference, probe))?;
         Some((ConnId(reference >> 1), dir_of(reference)))
     }
@@ -171,6 +201,7 @@ impl ConnTable {
         if probes.iter().any(|probe| self.find(probe).is_some()) {
             return Err(DropReason::ConnClash);
         }
+        self.grown = true;
         let id = self.fill(new, now);
         for (dir, probe) in (0u32..).zip(&probes) {
             if !self.index.insert(probe.hash, id.0 << 1 | dir) {

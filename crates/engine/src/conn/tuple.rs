@@ -19,8 +19,9 @@ pub struct Tuple4 {
     pub dport: u16,
 }
 
-/// Source and destination of an IPv6 packet, host byte order.
+/// Source and destination of an IPv6 packet, host byte order. Packed to words: it is copied for every packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, packed(8))]
 pub struct Tuple6 {
     /// Source address.
     pub src: u128,
@@ -69,6 +70,24 @@ impl Tuple {
         match self {
             Tuple::V4(t) => SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(t.dst)), t.dport),
             Tuple::V6(t) => SocketAddr::new(IpAddr::V6(Ipv6Addr::from_bits(t.dst)), t.dport),
+        }
+    }
+
+    /// The address the packet goes to.
+    #[inline(always)]
+    pub fn target_ip(&self) -> IpAddr {
+        match self {
+            Tuple::V4(t) => IpAddr::V4(Ipv4Addr::from_bits(t.dst)),
+            Tuple::V6(t) => IpAddr::V6(Ipv6Addr::from_bits(t.dst)),
+        }
+    }
+
+    /// The port the packet goes to.
+    #[inline(always)]
+    pub fn target_port(&self) -> u16 {
+        match self {
+            Tuple::V4(t) => t.dport,
+            Tuple::V6(t) => t.dport,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
 use crate::proto::tcp::State;
 use crate::snapshot::Service;
-use crate::verdict::{DropReason, Step, Verdict, drop};
+use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
 /// A client's segment, with what every step here looks at.
 #[derive(Clone, Copy)]
@@ -109,7 +109,7 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::SynProxyOption);
         }
         self.proxy.counters.syn_ack += 1;
-        Continue(Verdict::Forward(link.id))
+        Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
     /// A client's segment without a connection, to a service behind the proxy: the proof that it received our SYN-ACK, or nothing.
@@ -241,7 +241,7 @@ impl<P: Buffer> Lcore<P> {
                 ttl: config.ttl,
             };
             return match answer.answer(pkt, parsed.l3, ip) {
-                true => Continue(Verdict::Forward(link.id)),
+                true => Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu))),
                 false => drop(DropReason::SynProxyQueue),
             };
         }
@@ -320,7 +320,7 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::SynProxyBadAck);
         }
         self.proxy.counters.reset += 1;
-        Continue(Verdict::Forward(link.id))
+        Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
     /// The session of a connection, if the proxy opened it.

@@ -11,10 +11,9 @@ use super::segment::Segment;
 use super::session::{Phase, Session, Stamps};
 use super::translate;
 use crate::conn::{ConnId, Dir, Tuple};
-use crate::flow::{self, Kind, Parsed};
+use crate::flow::{Entrance, Kind, Parsed};
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
-use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::proto::tcp::State;
 use crate::verdict::{DropReason, Step, Verdict, drop};
@@ -152,7 +151,8 @@ impl<P: Buffer> Lcore<P> {
         let held = self.proxy.sessions.get(at).held();
         for _ in 0..held {
             let Some((port, pkt)) = self.proxy.sessions.take_held(at) else { return };
-            let parsed = flow::parse(&pkt, port, cx.snap, &self.conns);
+            let mut parsed = Parsed::NOTHING;
+            Entrance::new(cx.snap, port).parse(&pkt, &self.conns, &mut parsed);
             self.one(pkt, &parsed, Cx { port, ..cx }, out);
         }
     }
@@ -267,9 +267,9 @@ impl<P: Buffer> Lcore<P> {
             header_len: if six { 40 } else { 20 },
             total_len: segment.packet_len() as u16,
         };
-        let parsed = Parsed { link: None, l3: ether::LEN, kind: Kind::Other(ip) };
+        let parsed = Parsed { l3: ether::LEN, kind: Kind::Other, ip, ..Parsed::NOTHING };
         let step = match self.next_hop(id, dir, cx) {
-            Continue(hop) => self.leave(&mut pkt, &parsed, &ip, hop, Ttl::Keep, cx),
+            Continue(hop) => self.leave(&mut pkt, &parsed, &ip, hop, cx),
             Break(verdict) => Break(verdict),
         };
         let (Break(verdict) | Continue(verdict)) = step;

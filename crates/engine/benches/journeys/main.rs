@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a packet costs in the engine alone: no device, no system call, one worker, 60-byte frames, bursts of 32.
+//!
+//! A journey is a loop over prepared frames: each is copied into a fresh buffer (what a memory-only device does too), the burst is
+//! processed, what comes out is given back. The same loop without the engine is the floor, and is taken off. Time is the time
+//! this thread was on a processor, so that a busy machine costs precision and not truth; cycles are that times the processor's
+//! nominal frequency. A cell is the median of the rounds, and the spread is shown beside it.
+//!
+//! `cargo bench -p engine` for the table; `-- --quick` for a smoke run; `-- NAME` for journeys whose name contains NAME.
+
+mod device;
+mod memory;
+mod network;
+
+use arrayvec::ArrayVec;
+use engine::lcore::{BURST, Config, Lcore};
+use engine::pipeline::Origin;
+use engine::snapshot::Snapshot;
+use engine::tick::Tick;
+
+use device::{Clock, Device, Frames, Packet};
+use network::{Family, Flow, Traffic};
+
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Journey {
+    name: &'static str,
+    family: Family,
+    traffic: Traffic,
+    /// Cycles at most, by number of connections.
+    budgets: &'static [(usize, u32)],
+}
+
+const UDP_HIT: &[(usize, u32)] = &[(1_000, 130), (100_000, 330), (1_000_000, 600)];
+const TCP_HIT: &[(usize, u32)] = &[(1_000, 140), (100_000, 340)];
+const MISS: &[(usize, u32)] = &[(1_000, 60)];
+const OPEN: &[(usize, u32)] = &[(1_000_000, 1_500)];
+
+const JOURNEYS: [Journey; 12] = [
+    Journey { name: "fullnat udp hit", family: Family::V4, traffic: Traffic::UdpHit, budgets: UDP_HIT },
+    Journey { name: "fullnat udp hit", family: Family::V6, traffic: Traffic::UdpHit, budgets: &[] },
+    Journey { name: "fullnat tcp hit", family: Family::V4, traffic: Traffic::TcpHit, budgets: TCP_HIT },
+    Journey { name: "fullnat tcp hit", family: Family::V6, traffic: Traffic::TcpHit, budgets: &[] },
+    Journey { name: "no service", family: Family::V4, traffic: Traffic::NoService, budgets: MISS },
+    Journey { name: "no service", family: Family::V6, traffic: Traffic::NoService, budgets: &[] },
+    Journey { name: "nobody's address", family: Family::V4, traffic: Traffic::Nobody, budgets: MISS },
+    Journey { name: "nobody's address", family: Family::V6, traffic: Traffic::Nobody, budgets: &[] },
+    Journey { name: "udp open + expire", family: Family::V4, traffic: Traffic::UdpOpen, budgets: OPEN },
+    Journey { name: "udp open + expire", family: Family::V6, traffic: Traffic::UdpOpen, budgets: &[] },
+    Journey { name: "tcp open + expire", family: Family::V4, traffic: Traffic::TcpOpen, budgets: &[] },
+    Journey { name: "tcp open + expire", family: Family::V6, traffic: Traffic::TcpOpen, budgets: &[] },
+];
+
+/// How long and how often.
+struct Effort {
+    /// Connections the worker has room for: what a director is configured for, however few it has.
+    capacity: usize,
+    connections: &'static [usize],
+    rounds: usize,
+    round_ms: u64,
+}
+
+const FULL: Effort =
+    Effort { capacity: 2_097_152, connections: &[1, 1_000, 100_000, 1_000_000], rounds: 5, round_ms: 300 };
+const QUICK: Effort = Effort { capacity: 131_072, connections: &[1, 1_000, 10_000], rounds: 3, round_ms: 20 };
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let effort = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
+    let wanted = args.iter().find(|arg| !arg.starts_with('-'));
+    let clock = Clock::calibrated();
+    println!("{}", clock.machine());
+    println!("one worker, bursts of {BURST}, device cost taken off, median of {} rounds\n", effort.rounds);
+    println!(
+        "{:<18} {:>2} {:>11} {:>8} {:>8} {:>15} {:>7} {:>7}",
+        "journey", "ip", "connections", "ns", "cycles", "spread", "budget", "device"
+    );
+    for journey in JOURNEYS.iter().filter(|journey| wanted.is_none_or(|name| journey.name.contains(name))) {
+        for &connections in effort.connections {
+            measure(journey, connections, &effort, &clock);
+        }
+    }
+}
+
+/// One line of the table.
+fn measure(journey: &Journey, connections: usize, effort: &Effort, clock: &Clock) {
+    let flows = journey.traffic.flows(connections);
+    let frames_of =
+        |traffic: Traffic| Frames::new((0..flows).map(|n| traffic.frame(&Flow::new(journey.family, n))));
+    let frames = frames_of(journey.traffic);
+    let mut bench = Bench::new(journey.traffic, connections, effort.capacity);
+    bench.warm_up(&frames_of(journey.traffic.opening()), &frames);
+    let floor = median(&rounds(effort, clock, |packets| bench.idle(&frames, packets)));
+    let all = rounds(effort, clock, |packets| bench.run(&frames, packets));
+    bench.judge(journey, connections);
+    let net: Vec<f64> = all.iter().map(|ns| (ns - floor).max(0.0)).collect();
+    let cycles = |ns: f64| ns * clock.ghz();
+    let (low, high) = net.iter().fold((f64::MAX, 0f64), |(low, high), &ns| (low.min(ns), high.max(ns)));
+    let budget = journey.budgets.iter().find(|(n, _)| *n == connections);
+    println!(
+        "{:<18} {:>2} {:>11} {:>8.1} {:>8.0} {:>15} {:>7} {:>7.0}",
+        journey.name,
+        journey.family.digit(),
+        connections,
+        median(&net),
+        cycles(median(&net)),
+        format!("{:.0}-{:.0}", cycles(low), cycles(high)),
+        budget.map_or_else(|| "-".to_owned(), |(_, cycles)| cycles.to_string()),
+        cycles(floor),
+    );
+}
+
+/// Nanoseconds for each packet, round by round. `run` processes as many packets as it is told.
+fn rounds(effort: &Effort, clock: &Clock, mut run: impl FnMut(usize)) -> Vec<f64> {
+    let mut packets = 1 << 14;
+    let mut timed = |packets: usize| clock.on_cpu_ns(|| run(packets)) as f64;
+    let first = timed(packets).max(1.0);
+    packets = ((packets as f64 * effort.round_ms as f64 * 1e6 / first) as usize).next_multiple_of(BURST);
+    (0..effort.rounds).map(|_| timed(packets) / packets as f64).collect()
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// A worker, its device and its time.
+struct Bench {
+    lcore: Lcore<Packet>,
+    snap: Snapshot,
+    device: Device,
+    /// Virtual time in microseconds, and how much of it a burst takes.
+    now_us: u64,
+    step_us: u64,
+    at: usize,
+}
+
+impl Bench {
+    fn new(traffic: Traffic, connections: usize, capacity: usize) -> Bench {
+        let snap = network::snapshot(traffic);
+        let config = Config {
+            id: engine::ids::LcoreId(0),
+            workers: 1,
+            conns: capacity,
+            neighs: 64,
+            held: 64,
+            seed: 0x5eed,
+        };
+        let mut bench = Bench {
+            lcore: Lcore::new(config),
+            snap,
+            device: Device::default(),
+            now_us: 0,
+            step_us: traffic.burst_us(connections),
+            at: 0,
+        };
+        bench.lcore.adopt(&bench.snap, Tick(0), &mut bench.device);
+        bench
+    }
+
+    /// Opens the connections there shall be, or lets openings and expiries come into balance.
+    fn warm_up(&mut self, openings: &Frames, frames: &Frames) {
+        self.run(openings, openings.len());
+        self.run(frames, 2 * frames.len());
+    }
+
+    fn run(&mut self, frames: &Frames, packets: usize) {
+        let mut burst: ArrayVec<Packet, BURST> = ArrayVec::new();
+        for _ in 0..packets.div_ceil(BURST) {
+            self.device.receive(frames, &mut self.at, &mut burst);
+            self.now_us += self.step_us;
+            let now = Tick(self.now_us / 1000);
+            self.lcore.process(network::PORT, Origin::Wire, &mut burst, &self.snap, now, &mut self.device);
+            self.lcore.tick(&self.snap, now, &mut self.device);
+        }
+    }
+
+    /// The same without the engine.
+    fn idle(&mut self, frames: &Frames, packets: usize) {
+        let mut at = 0;
+        let mut burst: ArrayVec<Packet, BURST> = ArrayVec::new();
+        for _ in 0..packets.div_ceil(BURST) {
+            self.device.receive(frames, &mut at, &mut burst);
+            burst.drain(..).for_each(|pkt| self.device.give_back(pkt));
+        }
+    }
+
+    /// A figure for something else than it says would be worse than none.
+    fn judge(&self, journey: &Journey, connections: usize) {
+        let traffic = self.lcore.traffic();
+        let (conns, passed) = (self.lcore.conn_count(), traffic.tx == traffic.rx && traffic.rx > 0);
+        let fine = match journey.traffic {
+            Traffic::UdpHit | Traffic::TcpHit => passed && conns == connections,
+            Traffic::NoService | Traffic::Nobody => traffic.dropped() == traffic.rx && conns == 0,
+            Traffic::UdpOpen | Traffic::TcpOpen => {
+                let opened: u64 = self.lcore.dest_counters().iter().map(|c| c.conns).sum();
+                let live = connections.max(2 * BURST);
+                passed && opened == traffic.rx && (live / 2..=2 * live).contains(&conns)
+            }
+        };
+        assert!(fine, "{} did something else: {conns} connections, {traffic:?}", journey.name);
+    }
+}

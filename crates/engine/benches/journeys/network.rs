@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The network of the bench, one-armed: a client, eight servers, eight local addresses, one service a family and protocol.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use engine::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
+use engine::link::{Link, RxCsum};
+use engine::route::{Kind, Route, RouteTable};
+use engine::sched::Scheduler;
+use engine::snapshot::{Dest, Forwarding, Port, Service, Snapshot};
+use model::Transport;
+use packet::build::{self, Segment};
+
+/// The port everything is on.
+pub const PORT: PortId = PortId(0);
+const LINK: LinkId = LinkId(0);
+const DIRECTOR: [u8; 6] = [0x02, 0x70, 0x63, 0x61, 0x70, 0x00];
+const CLIENT: [u8; 6] = [0x02, 0xaa, 0, 0, 0, 1];
+const SERVERS: u8 = 8;
+
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// 4 or 6.
+    pub fn digit(self) -> u8 {
+        if self == Family::V4 { 4 } else { 6 }
+    }
+
+    /// Address `last` of the director's own network.
+    fn here(self, last: u8) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::new(10, 0, 0, last).into(),
+            Family::V6 => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)).into(),
+        }
+    }
+}
+
+/// A client's address and port.
+pub struct Flow {
+    family: Family,
+    client: SocketAddr,
+}
+
+impl Flow {
+    /// Flow number `n`, below 2^22: all are different.
+    pub fn new(family: Family, n: usize) -> Flow {
+        let n = n as u64;
+        let host = ((n * 2_654_435_761) % (1 << 22)) as u32;
+        let port = (1024 + (n * 40_503) % 64_000) as u16;
+        let client: IpAddr = match family {
+            Family::V4 => Ipv4Addr::from_bits(0x0a40_0000 + host).into(),
+            Family::V6 => Ipv6Addr::from_bits(0xfd40 << 112 | u128::from(host)).into(),
+        };
+        Flow { family, client: (client, port).into() }
+    }
+}
+
+/// What comes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Datagrams of open connections.
+    UdpHit,
+    /// Segments with data of established connections.
+    TcpHit,
+    /// For the service's address, another port.
+    NoService,
+    /// For an address that is not the director's.
+    Nobody,
+    /// Datagrams that open connections; as many expire.
+    UdpOpen,
+    /// SYNs that open connections; as many expire.
+    TcpOpen,
+}
+
+impl Traffic {
+    /// Flows it takes to have so many connections.
+    pub fn flows(self, connections: usize) -> usize {
+        match self {
+            // By the time a flow comes round again, its connection has expired.
+            Traffic::UdpOpen | Traffic::TcpOpen => 2 * connections + 2048,
+            _ => connections,
+        }
+    }
+
+    /// What has to come first, once from every flow.
+    pub fn opening(self) -> Traffic {
+        if self == Traffic::TcpHit { Traffic::TcpOpen } else { self }
+    }
+
+    /// Virtual microseconds a burst takes.
+    pub fn burst_us(self, connections: usize) -> u64 {
+        match self {
+            // A connection lives for one to two seconds, so 1.5 times as many are there as come in a second.
+            Traffic::UdpOpen | Traffic::TcpOpen => 1_500_000 * 32 / (connections as u64).max(64),
+            // What a burst takes at ten million packets a second.
+            _ => 3,
+        }
+    }
+
+    /// The frame of a flow.
+    pub fn frame(self, flow: &Flow) -> Vec<u8> {
+        let (macs, vip) = ((DIRECTOR, CLIENT), SocketAddr::new(flow.family.here(100), 80));
+        match self {
+            Traffic::UdpHit | Traffic::UdpOpen => build::udp(macs, flow.client, vip, &[7; 18]),
+            Traffic::NoService => build::udp(macs, flow.client, (vip.ip(), 9999).into(), &[7; 18]),
+            Traffic::Nobody => build::udp(macs, flow.client, (flow.family.here(77), 80).into(), &[7; 18]),
+            Traffic::TcpOpen => {
+                let syn = Segment { seq: 1000, flags: 2, options: &[2, 4, 5, 0xb4], ..Segment::default() };
+                build::tcp(macs, flow.client, vip, syn)
+            }
+            Traffic::TcpHit => {
+                let data =
+                    Segment { seq: 1001, ack: 5001, flags: 0x18, payload: b"sixsix", ..Segment::default() };
+                build::tcp(macs, flow.client, vip, data)
+            }
+        }
+    }
+}
+
+/// The network as a worker sees it.
+pub fn snapshot(traffic: Traffic) -> Snapshot {
+    let families = [Family::V4, Family::V6];
+    let addrs = families.iter().flat_map(|family| {
+        let len = if *family == Family::V4 { 16 } else { 64 };
+        let host = if *family == Family::V4 { 32 } else { 128 };
+        let laddrs = (200..208).map(move |n| (family.here(n), host));
+        [(family.here(1), len), (family.here(100), host)].into_iter().chain(laddrs)
+    });
+    let link = Link {
+        id: LINK,
+        name: "dpdk0".into(),
+        port: PORT,
+        vlan: None,
+        mac: DIRECTOR,
+        mtu: 1500,
+        up: true,
+        rx_csum: RxCsum::Verify,
+        addrs: addrs.collect(),
+    };
+    let mut snap = Snapshot { version: 1, routing: 1, ..Snapshot::default() };
+    snap.routes = RouteTable::compile(routes(&link));
+    snap.links = vec![Some(link)];
+    snap.ports = vec![Port { untagged: Some(LINK), queues: vec![LcoreId(0)], ..Port::default() }];
+    for family in families {
+        for n in (2..2 + SERVERS).chain([254]) {
+            snap.neighs.push((LINK, family.here(n), [2, 0, 0, 0, 0, n]));
+        }
+        snap.laddrs.extend((200..208).map(|n| (family.here(n), LINK)));
+        for transport in [Transport::Udp, Transport::Tcp] {
+            add_service(&mut snap, family, transport);
+        }
+    }
+    if matches!(traffic, Traffic::UdpOpen | Traffic::TcpOpen) {
+        snap.timeouts.udp.fill(1);
+        snap.timeouts.tcp.fill(1);
+        snap.options.conn_init_timeout = 1;
+    }
+    snap.index()
+}
+
+/// Own addresses, the connected network, and a default route.
+fn routes(link: &Link) -> Vec<Route> {
+    let route = |prefix, via, kind| Route { prefix, via, link: LINK, src: None, mtu: 0, kind, metric: 0 };
+    let mut routes = Vec::new();
+    for &(addr, len) in &link.addrs {
+        let host = if addr.is_ipv4() { 32 } else { 128 };
+        routes.push(route((addr, host), None, Kind::Local));
+        if len < host {
+            routes.push(route((addr, len), None, Kind::Out));
+        }
+    }
+    for family in [Family::V4, Family::V6] {
+        let any =
+            if family == Family::V4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        routes.push(route((any, 0), Some(family.here(254)), Kind::Out));
+    }
+    routes
+}
+
+fn add_service(snap: &mut Snapshot, family: Family, transport: Transport) {
+    let service = ServiceId(snap.services.len() as u32);
+    let first = snap.dests.len() as u32;
+    for n in 0..SERVERS {
+        snap.dests.push(Some(Dest {
+            id: DestId(first + u32::from(n)),
+            generation: 1,
+            service,
+            addr: (family.here(2 + n), 80).into(),
+            forwarding: Forwarding::FullNat,
+            weight: 1,
+        }));
+    }
+    snap.services.push(Some(Service {
+        id: service,
+        generation: 1,
+        transport,
+        vip: (family.here(100), 80).into(),
+        scheduler: Scheduler::Rr,
+        revision: 1,
+        dests: (first..first + u32::from(SERVERS)).map(DestId).collect(),
+        laddrs: (200..208).map(|n| family.here(n)).collect(),
+        syn_proxy: false,
+        conn_timeout: 0,
+        weights: (0, 1),
+    }));
+}

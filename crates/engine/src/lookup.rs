@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a packet's destination means: the tables a snapshot makes from what is configured.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::flat::FlatMap;
+use crate::ids::{LinkId, ServiceId};
+use crate::route::{Kind, Route};
+use crate::snapshot::Snapshot;
+
+/// Lookup tables of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    /// Positions in `targets`.
+    v4: FlatMap<u32>,
+    v6: FlatMap<u128>,
+    targets: Vec<Target>,
+    /// Services by target, protocol and port.
+    services: FlatMap<u64>,
+    /// There are local routes to more than one address each.
+    pub(crate) local_nets: bool,
+}
+
+/// What an address means to the director.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    id: u32,
+    /// It is the director's own: an address of a link or of a service.
+    pub(crate) own: bool,
+    /// It is a local address of services; return traffic comes in by this link.
+    pub(crate) laddr: Option<LinkId>,
+}
+
+impl Lookup {
+    /// The tables for what is configured.
+    pub(crate) fn of(snap: &Snapshot) -> Lookup {
+        let mut targets = HashMap::new();
+        let local = || snap.routes.iter().filter(|route| route.kind == Kind::Local);
+        for route in local().filter(|route| is_host(route)) {
+            note(&mut targets, route.prefix.0).own = true;
+        }
+        for (&addr, &link) in &snap.laddrs {
+            note(&mut targets, addr).laddr = Some(link);
+        }
+        let mut services = Vec::new();
+        for svc in snap.services.iter().flatten() {
+            let target = note(&mut targets, svc.vip.ip());
+            target.own = true;
+            services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
+        }
+        let mut lookup = Lookup {
+            services: services.into_iter().collect(),
+            local_nets: local().any(|route| !is_host(route)),
+            targets: vec![Target::default(); targets.len()],
+            ..Lookup::default()
+        };
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (addr, target) in targets {
+            lookup.targets[target.id as usize] = target;
+            match addr {
+                IpAddr::V4(addr) => v4.push((addr.to_bits(), target.id)),
+                IpAddr::V6(addr) => v6.push((addr.to_bits(), target.id)),
+            }
+        }
+        (lookup.v4, lookup.v6) = (v4.into_iter().collect(), v6.into_iter().collect());
+        lookup
+    }
+
+    /// What an address means to the director, if anything.
+    #[inline(always)]
+    pub(crate) fn target(&self, addr: IpAddr) -> Option<Target> {
+        let id = match addr {
+            IpAddr::V4(addr) => self.v4.get(addr.to_bits()),
+            IpAddr::V6(addr) => self.v6.get(addr.to_bits()),
+        };
+        self.targets.get(id? as usize).copied()
+    }
+
+    /// The service of a target at exactly this IP protocol and port.
+    #[inline(always)]
+    pub(crate) fn service(&self, target: Target, proto: u8, port: u16) -> Option<ServiceId> {
+        if !target.own {
+            return None;
+        }
+        self.services.get(endpoint(target, proto, port)).map(ServiceId)
+    }
+}
+
+fn is_host(route: &Route) -> bool {
+    let (addr, len) = route.prefix;
+    len == if addr.is_ipv4() { 32 } else { 128 }
+}
+
+/// The entry of an address, made if need be.
+fn note(targets: &mut HashMap<IpAddr, Target>, addr: IpAddr) -> &mut Target {
+    let id = targets.len() as u32;
+    targets.entry(addr).or_insert(Target { id, ..Target::default() })
+}
+
+/// The key of a service in its table.
+#[inline(always)]
+fn endpoint(target: Target, proto: u8, port: u16) -> u64 {
+    u64::from(target.id) << 32 | u64::from(proto) << 16 | u64::from(port)
+}
