@@ -21,6 +21,9 @@ use crate::publish::Publisher;
 /// Connections in a page of a listing.
 const CONNS_PAGE: usize = 2048;
 
+/// Changes made together that are still logged one by one.
+const WORDY: usize = 50;
+
 /// How long a change waits for workers to run it.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -161,8 +164,12 @@ impl Controller {
             self.state.commit(applied.undo);
             return Err(Status::new(Code::System, error.to_string()));
         }
+        let level = if steps.len() > WORDY { log::Level::Debug } else { log::Level::Info };
         for step in steps {
-            log::info!("change=\"{}\" {source}", control::describe(step));
+            log::log!(level, "change=\"{}\" {source}", control::describe(step));
+        }
+        if steps.len() > WORDY {
+            log::info!("changes={} {source}", steps.len());
         }
         self.waiting.push(Waiting { effects: applied.effects, reply });
         Ok(())

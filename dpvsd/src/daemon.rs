@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bring-up and shutdown, in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use control::State;
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, bounded, select, tick};
 use dpdk::{Eal, EalConfig, Memory, Pool, Port};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -24,6 +24,9 @@ use crate::publish::Publisher;
 
 /// How often counters are looked at for rates.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// Requests published together, at most: signals and beats get their turn in between.
+const TOGETHER: usize = 256;
 
 /// Why the daemon did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -107,18 +110,18 @@ fn serve(
     signals: &Receiver<i32>,
     crew: &Crew,
 ) -> Result<(), Failure> {
-    let mut next = Instant::now() + BEAT;
+    let beats = tick(BEAT);
     loop {
         select! {
             recv(listener.requests()) -> first => {
-                controller.serve(first.into_iter().chain(listener.requests().try_iter()));
+                let waiting = listener.requests().try_iter().take(TOGETHER);
+                controller.serve(first.into_iter().chain(waiting));
             }
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => file.reload(controller),
                 _ => return Ok(()),
             },
-            default(next.saturating_duration_since(Instant::now())) => {
-                next = Instant::now() + BEAT;
+            recv(beats) -> _ => {
                 controller.beat();
                 crew.check()?;
             }

@@ -31,6 +31,7 @@ impl Device {
         let by_turns = |queues: u16| (0..queues).map(|queue| LcoreId(queue % workers)).collect::<Vec<_>>();
         let mac = MacAddr(port.mac());
         let info = port.info();
+        let bus = config.spec.pci().map_or_else(|| "vdev".to_owned(), |address| address.to_string());
         let offloads = [
             ("OF_RX_IP_CSUM", info.rx_csum.ipv4),
             ("OF_TX_IP_CSUM", info.tx_csum.ipv4),
@@ -52,7 +53,8 @@ impl Device {
             promisc: config.port.promiscuous,
             allmulticast: config.port.all_multicast,
             offloads: in_use.collect(),
-            capabilities: capabilities(&port),
+            capabilities: capabilities(&port, &bus),
+            bus,
             ..PortFacts::new(port.name(), mac)
         };
         let mut device = Device { port, facts };
@@ -183,16 +185,16 @@ impl Devices {
     }
 }
 
-/// What the device can do, in the order of `dpip -v link show`. What virtual devices lack is zero, as DPDK says.
-fn capabilities(port: &Port) -> Vec<(String, String)> {
-    let info = port.info();
-    let pairs = [
-        ("pci_addr", "vdev".to_owned()),
-        ("driver_name", info.driver.clone()),
-        ("max_rx_queues", info.max_rx_queues.to_string()),
-        ("max_tx_queues", info.max_tx_queues.to_string()),
-        ("reta_size", port.rss().map_or(0, |rss| rss.table.len()).to_string()),
-        ("hash_key_size", port.rss().map_or(0, |rss| rss.key.len()).to_string()),
-    ];
-    pairs.into_iter().map(|(title, value)| (title.to_owned(), value)).collect()
+/// What the device can do, in the order of `dpip -v link show`.
+fn capabilities(port: &Port, bus: &str) -> Vec<(String, String)> {
+    let hexadecimal = ["rx_ol_capa", "tx_ol_capa", "flowtype_rss_ol", "speed_capa"];
+    let limits = port.limits().into_iter().map(|(title, value)| {
+        let text = if hexadecimal.contains(&title) { format!("{value:#x}") } else { value.to_string() };
+        (title, text)
+    });
+    [("pci_addr", bus.to_owned()), ("driver_name", port.info().driver.clone())]
+        .into_iter()
+        .chain(limits)
+        .map(|(title, value)| (title.to_owned(), value))
+        .collect()
 }

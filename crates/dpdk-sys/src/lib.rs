@@ -88,6 +88,9 @@ pub struct RteRing {
     _opaque: [u8; 0],
 }
 
+/// Numbers that `shim_port_limits` writes.
+pub const LIMITS: usize = 24;
+
 /// What a port is and can do.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -269,6 +272,7 @@ unsafe extern "C" {
     pub fn shim_ring_count(ring: *const RteRing) -> c_uint;
 
     pub fn shim_port_info(port: u16, out: *mut PortInfo) -> c_int;
+    pub fn shim_port_limits(port: u16, out: *mut [u64; LIMITS]) -> c_int;
     pub fn shim_port_configure(port: u16, conf: *mut PortConf, pool: *mut RteMempool) -> c_int;
     pub fn shim_port_stats(port: u16, out: *mut Stats) -> c_int;
     pub fn shim_port_xstats(port: u16, out: *mut Xstat, room: c_uint) -> c_int;

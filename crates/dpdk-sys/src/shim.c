@@ -244,6 +244,28 @@ int shim_port_info(uint16_t port, struct shim_port_info *out)
 	return 0;
 }
 
+/* Numbers a device reports of itself, in the order of LIMITS in src/lib.rs. */
+int shim_port_limits(uint16_t port, uint64_t *out)
+{
+	struct rte_eth_dev_info i;
+	int rc = rte_eth_dev_info_get(port, &i);
+
+	if (rc != 0)
+		return rc;
+	const uint64_t all[] = {
+		i.if_index, i.min_rx_bufsize, i.max_rx_pktlen, i.max_mac_addrs,
+		i.max_rx_queues, i.max_tx_queues, i.max_hash_mac_addrs, i.max_vfs,
+		i.max_vmdq_pools, i.rx_offload_capa, i.tx_offload_capa, i.reta_size,
+		i.hash_key_size, i.flow_type_rss_offloads, i.vmdq_queue_base, i.vmdq_queue_num,
+		i.rx_desc_lim.nb_max, i.rx_desc_lim.nb_min, i.rx_desc_lim.nb_align, i.vmdq_pool_base,
+		i.tx_desc_lim.nb_max, i.tx_desc_lim.nb_min, i.tx_desc_lim.nb_align, i.speed_capa,
+	};
+
+	_Static_assert(sizeof(all) == 24 * sizeof(uint64_t), "LIMITS in src/lib.rs differs");
+	memcpy(out, all, sizeof(all));
+	return 0;
+}
+
 struct shim_port_conf {
 	uint32_t mtu;
 	uint16_t rx_queues, tx_queues;

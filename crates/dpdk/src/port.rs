@@ -202,6 +202,12 @@ impl Port {
         &self.info
     }
 
+    /// What the device reports of itself, by the names that `dpip -v link show` has for it and in that order.
+    pub fn limits(&self) -> [(&'static str, u64); dpdk_sys::LIMITS] {
+        let mut values = self.device.limits().into_iter();
+        LIMITS.map(|title| (title, values.next().unwrap_or(0)))
+    }
+
     /// What the device lacks of what was wanted and how that is made up for: worth one line each in the log.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -404,6 +410,34 @@ impl Port {
 fn failed(spec: &DeviceSpec, what: &str, cause: std::io::Error) -> Error {
     Error::Port { device: spec.name().to_owned(), what: what.to_owned(), cause, said: String::new() }
 }
+
+/// Titles of [`Port::limits`].
+const LIMITS: [&str; dpdk_sys::LIMITS] = [
+    "if_index",
+    "min_rx_bufsize",
+    "max_rx_pktlen",
+    "max_mac_addrs",
+    "max_rx_queues",
+    "max_tx_queues",
+    "max_hash_addrs",
+    "max_vfs",
+    "max_vmdq_pools",
+    "rx_ol_capa",
+    "tx_ol_capa",
+    "reta_size",
+    "hash_key_size",
+    "flowtype_rss_ol",
+    "vmdq_que_base",
+    "vmdq_que_num",
+    "rx_desc_max",
+    "rx_desc_min",
+    "rx_desc_align",
+    "vmdq_pool_base",
+    "tx_desc_max",
+    "tx_desc_min",
+    "tx_desc_align",
+    "speed_capa",
+];
 
 /// A zero-terminated name in a fixed array.
 fn text(bytes: &[std::ffi::c_char]) -> String {

@@ -289,6 +289,14 @@ impl Device {
     }
 
     /// Of the first part; the others are alike.
+    /// Numbers it reports of itself, in the order of [`super::Port::limits`]; zeros where it does not answer.
+    pub(crate) fn limits(&self) -> [u64; dpdk_sys::LIMITS] {
+        let mut limits = [0; dpdk_sys::LIMITS];
+        // SAFETY: the port is attached; all of the array is written, or nothing.
+        unsafe { dpdk_sys::shim_port_limits(self.first().id, &mut limits) };
+        limits
+    }
+
     fn raw_info(&self) -> Result<dpdk_sys::PortInfo, Error> {
         let mut raw = std::mem::MaybeUninit::uninit();
         // SAFETY: the port is attached; the shim clears the struct before anything else.
