@@ -48,6 +48,12 @@ pub fn command() -> Command {
                 .arg(id.clone()),
         )
         .subcommand(
+            Command::new("print")
+                .about("Print the configuration in normal form, every effective value written out")
+                .arg(file("FILE"))
+                .arg(id.clone()),
+        )
+        .subcommand(
             Command::new("diff")
                 .about("Print what a reload from OLD to NEW would do")
                 .arg(file("OLD"))

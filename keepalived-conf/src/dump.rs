@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::keepalived::object::group::word;
 use crate::keepalived::object::{
-    AccessGroup, AccessMember, Check, Checker, Connect, Dpvs, Encapsulation, Family, FlushOnStop, Globals,
+    AccessGroup, AccessMember, Check, Checker, Connect, Dpvs, Encapsulation, FlushOnStop, Globals,
     Granularity, Group, HttpCheck, Match, Persistence, RealServer, Service, SorryServer, Target, UdpCheck,
     Url, VrrpInstance,
 };
@@ -140,8 +141,7 @@ fn group(group: &Group) -> Value {
         .addresses
         .iter()
         .map(|range| json!({"first": range.first, "last": range.last, "port": range.port}));
-    let marks =
-        group.marks.iter().map(|mark| json!({"fwmark": mark.mark, "family": mark.family.map(family)}));
+    let marks = group.marks.iter().map(|mark| json!({"fwmark": mark.mark, "family": mark.family.map(word)}));
     json!({"name": group.name, "entries": list(addresses.chain(marks))})
 }
 
@@ -168,13 +168,6 @@ fn vrrp_instance(instance: &VrrpInstance) -> Value {
     })
 }
 
-fn family(family: Family) -> &'static str {
-    match family {
-        Family::Inet => "inet",
-        Family::Inet6 => "inet6",
-    }
-}
-
 fn service(service: &Service) -> Value {
     let kind = match service.target {
         Target::Address(..) => "address",
@@ -191,7 +184,7 @@ fn service(service: &Service) -> Value {
     let rule = if let Target::Match(rule) = &service.target { Some(matching(rule)) } else { None };
     json!({
         "kind": kind,
-        "family": service.family.map(family),
+        "family": service.family.map(word),
         "protocol": service.protocol.map(|protocol| protocol.name()),
         "address": address,
         "port": port,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The services of a configuration one by one, as a director has them: every address of a group is one.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -77,12 +78,30 @@ pub struct TooMany {
     pub what: String,
 }
 
-/// Every service, in file order.
+/// Every service once, in file order. Of a service written twice the first one counts, with the real servers of both:
+/// that is what a kernel makes of it, where the second one exists already.
 ///
 /// # Errors
 ///
 /// More than [`MAX`] of them.
 pub fn services(config: &Config) -> Result<Vec<Expanded<'_>>, TooMany> {
+    let mut merged: Vec<Expanded<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for service in written(config)? {
+        let place = *places.entry(service.key.clone()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            None => merged.push(service),
+            Some(first) => first.dests.extend(service.dests),
+        }
+    }
+    for service in &mut merged {
+        let mut seen = HashSet::new();
+        service.dests.retain(|(addr, _)| seen.insert(*addr));
+    }
+    Ok(merged)
+}
+
+fn written(config: &Config) -> Result<Vec<Expanded<'_>>, TooMany> {
     let mut all = Vec::new();
     for service in &config.services {
         match &service.target {
@@ -251,6 +270,17 @@ mod tests {
                 "fwmark 7 -> 10.0.0.1:0",
             ]
         );
+    }
+
+    #[test]
+    fn a_service_written_twice_is_one_with_the_servers_of_both() {
+        let one = |server: &str| {
+            format!(
+                "virtual_server 192.0.2.1 80 {{\n protocol TCP\n lvs_method DR\n real_server {server} {{\n }}\n}}\n"
+            )
+        };
+        let text = one("10.0.0.1 80") + &one("10.0.0.2") + &one("10.0.0.1");
+        assert_eq!(keys(&text), ["tcp 192.0.2.1:80 -> 10.0.0.1:80 10.0.0.2:80"]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Some(("dump", matches)) => print_dump(matches),
         Some(("check", matches)) => check(matches),
         Some(("ipvsadm", matches)) => print_commands(matches),
+        Some(("print", matches)) => print_normal_form(matches),
         Some(("diff", matches)) => print_plan(matches),
         _ => unreachable!("clap demands one of the commands"),
     };
@@ -67,6 +68,11 @@ fn check(matches: &ArgMatches) -> Ended {
 fn print_commands(matches: &ArgMatches) -> Ended {
     let report = load(args::path(matches, "FILE"), matches)?;
     commands::ipvsadm(&report.config).map(|text| (text, DONE)).map_err(|error| error.to_string())
+}
+
+fn print_normal_form(matches: &ArgMatches) -> Ended {
+    let report = load(args::path(matches, "FILE"), matches)?;
+    Ok((keepalived::print::config(&report.config), DONE))
 }
 
 fn print_plan(matches: &ArgMatches) -> Ended {

@@ -10,22 +10,46 @@ use serde_json::Value;
 
 #[test]
 fn every_recorded_configuration_agrees() {
+    let mut wrong = Vec::new();
+    for (config, expected) in recordings() {
+        differences("", &expected, &document(Path::new(&config), &expected), &mut |difference| {
+            wrong.push(format!("{config}{difference}"));
+        });
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_normal_form_of_every_recorded_configuration_means_the_same() {
+    let mut wrong = Vec::new();
+    for (config, mut expected) in recordings().filter(|(_, expected)| expected.get("fatal").is_none()) {
+        let id = expected["config_id"].as_str().expect("every recording has an id").to_string();
+        let report = keepalived::load(Path::new(&config), &id).expect("not fatal");
+        let text = keepalived::print::config(&report.config);
+        let again = keepalived::parse(text.as_bytes(), "normal.conf", &id).expect("the normal form is good");
+        let mut got = dump::report(&again);
+        for key in ["adjustments", "skipped", "warnings"] {
+            (expected[key], got[key]) = (Value::Null, Value::Null);
+        }
+        differences("", &expected, &got, &mut |difference| wrong.push(format!("{config}{difference}")));
+        assert_eq!(keepalived::print::config(&again.config), text, "{config}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every recorded file and its document.
+fn recordings() -> impl Iterator<Item = (String, Value)> {
     let expectations: Vec<PathBuf> = std::fs::read_dir("tests/golden")
         .expect("the recorded files are beside this test")
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.to_string_lossy().ends_with(".expect.json"))
         .collect();
     assert_eq!(expectations.len(), 38);
-    let mut wrong = Vec::new();
-    for path in expectations {
+    expectations.into_iter().map(|path| {
         let text = std::fs::read_to_string(&path).expect("readable");
-        let expected: Value = serde_json::from_str(&text).expect("the recorded JSON is good");
-        let config = path.to_string_lossy().replace(".expect.json", ".conf");
-        differences("", &expected, &document(Path::new(&config), &expected), &mut |difference| {
-            wrong.push(format!("{config}{difference}"));
-        });
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let expected = serde_json::from_str(&text).expect("the recorded JSON is good");
+        (path.to_string_lossy().replace(".expect.json", ".conf"), expected)
+    })
 }
 
 fn document(path: &Path, expected: &Value) -> Value {

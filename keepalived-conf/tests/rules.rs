@@ -417,7 +417,7 @@ fn importing_twice_gives_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -428,13 +428,53 @@ proptest! {
     #[test]
     fn no_words_make_the_reader_panic(words in prop::collection::vec(prop::sample::select(WORDS), 0..150)) {
         let text = words.join(" ").replace(" ; ", "\n");
-        if let Ok(report) = keepalived::parse(text.as_bytes(), "x.conf", "lb1") {
-            let _ = dump::report(&report);
-            let _ = keepalived_conf::commands::ipvsadm(&report.config);
-            let steps = keepalived_conf::plan::between(&report.config, &report.config);
-            prop_assert!(steps.is_err() || steps == Ok(Vec::new()));
-        }
+        everything_can_be_made_of(&text)?;
     }
+
+    /// And the normal form of what is left of a real configuration means the same.
+    #[test]
+    fn damaged_configurations_stay_readable(text in damaged()) {
+        everything_can_be_made_of(&text)?;
+    }
+}
+
+fn everything_can_be_made_of(text: &str) -> Result<(), TestCaseError> {
+    if let Ok(report) = keepalived::parse(text.as_bytes(), "x.conf", "lb1") {
+        let _ = dump::report(&report);
+        let _ = keepalived_conf::commands::ipvsadm(&report.config);
+        let steps = keepalived_conf::plan::between(&report.config, &report.config);
+        prop_assert!(steps.is_err() || steps == Ok(Vec::new()));
+        let printed = keepalived::print::config(&report.config);
+        let again = keepalived::parse(printed.as_bytes(), "x.conf", "lb1").expect("the normal form is good");
+        prop_assert_eq!(keepalived::print::config(&again.config), printed);
+    }
+    Ok(())
+}
+
+/// A recorded configuration with some lines lost, doubled or with another last word.
+fn damaged() -> impl Strategy<Value = String> {
+    let files: Vec<String> = fs::read_dir("tests/golden")
+        .expect("the recorded files are beside this test")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+        .map(|path| fs::read_to_string(path).expect("readable"))
+        .collect();
+    let damage = (any::<prop::sample::Index>(), 0..3, prop::sample::select(WORDS));
+    (prop::sample::select(files), prop::collection::vec(damage, 1..6)).prop_map(|(text, damages)| {
+        let mut lines: Vec<String> = text.lines().map(String::from).collect();
+        for (index, kind, word) in damages {
+            let at = index.index(lines.len());
+            match kind {
+                0 => lines[at].clear(),
+                1 => lines.insert(at, lines[at].clone()),
+                _ => {
+                    let kept = lines[at].trim_end().rsplit_once(' ').map_or("", |(kept, _)| kept);
+                    lines[at] = format!("{kept} {word}");
+                }
+            }
+        }
+        lines.join("\n")
+    })
 }
 
 const WORDS: &[&str] = &[

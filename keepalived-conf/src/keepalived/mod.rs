@@ -15,6 +15,7 @@ pub mod cursor;
 pub mod define;
 pub mod keyword;
 pub mod object;
+pub mod print;
 mod read;
 pub mod report;
 pub mod script;

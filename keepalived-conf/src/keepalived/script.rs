@@ -12,12 +12,18 @@ pub struct Script {
 
 impl Script {
     /// The script that the statement `raw` names after its keyword: a command line, then a user and a group.
-    /// `None` where nothing is named.
-    pub fn parse(raw: &str) -> Option<Script> {
-        let mut words = split(raw, Escapes::Kept).into_iter().skip(1);
-        let argv = split(&words.next()?, Escapes::Replaced);
-        let user: Vec<String> = words.take(2).collect();
-        (!argv.is_empty()).then(|| Script { argv, user: (!user.is_empty()).then(|| user.join(" ")) })
+    ///
+    /// # Errors
+    ///
+    /// The reason, for people: a quote without a partner, or nothing to run.
+    pub fn parse(raw: &str) -> Result<Script, String> {
+        let mut words = split(raw, Escapes::Kept)?.into_iter().skip(1);
+        let argv = split(&words.next().unwrap_or_default(), Escapes::Replaced)?;
+        let user: Vec<String> = words.take(2).filter(|word| !word.is_empty()).collect();
+        if argv.is_empty() {
+            return Err("empty command line".to_string());
+        }
+        Ok(Script { argv, user: (!user.is_empty()).then(|| user.join(" ")) })
     }
 }
 
@@ -30,9 +36,12 @@ pub enum Escapes {
     Replaced,
 }
 
-/// Splits at blanks. `"` and `'` keep blanks together, also when they begin or end inside a word; one without a
-/// partner reaches to the end.
-pub fn split(text: &str, escapes: Escapes) -> Vec<String> {
+/// Splits at blanks. `"` and `'` keep blanks together, also when they begin or end inside a word.
+///
+/// # Errors
+///
+/// The reason, for people: a quote without a partner, or nothing after a backslash.
+pub fn split(text: &str, escapes: Escapes) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -40,7 +49,8 @@ pub fn split(text: &str, escapes: Escapes) -> Vec<String> {
     while let Some(c) = rest.next() {
         match (c, quote) {
             ('\\', _) if escapes == Escapes::Replaced => {
-                word.get_or_insert_default().push(unescape(&mut rest));
+                let c = unescape(&mut rest).ok_or("nothing to escape after the last backslash")?;
+                word.get_or_insert_default().push(c);
             }
             (c, Some(open)) if c == open => quote = None,
             (c, Some(_)) => word.get_or_insert_default().push(c),
@@ -52,14 +62,17 @@ pub fn split(text: &str, escapes: Escapes) -> Vec<String> {
             (c, None) => word.get_or_insert_default().push(c),
         }
     }
+    if let Some(quote) = quote {
+        return Err(format!("quote {quote} without a partner"));
+    }
     words.extend(word);
-    words
+    Ok(words)
 }
 
-/// The character that the escape after a backslash stands for; the backslash itself at the end of the text.
-fn unescape(rest: &mut std::str::Chars<'_>) -> char {
-    let Some(c) = rest.next() else { return '\\' };
-    match c {
+/// The character that the escape after a backslash stands for; `None` at the end of the text.
+fn unescape(rest: &mut std::str::Chars<'_>) -> Option<char> {
+    let c = rest.next()?;
+    Some(match c {
         'a' => '\x07',
         'b' => '\x08',
         'E' => '\x1b',
@@ -72,7 +85,7 @@ fn unescape(rest: &mut std::str::Chars<'_>) -> char {
         'c' => rest.next().map_or('c', |c| char::from((c as u32 & 0x1f) as u8)),
         '0'..='7' => digits(rest, 8, 2, c as u32 - '0' as u32).unwrap_or(c),
         c => c,
-    }
+    })
 }
 
 /// The character whose number goes on with up to `most` digits; `None` where none follows and none came before.
@@ -92,9 +105,14 @@ fn digits(rest: &mut std::str::Chars<'_>, radix: u32, most: usize, first: u32) -
 mod tests {
     use super::*;
 
+    fn words(text: &str, escapes: Escapes) -> Vec<String> {
+        split(text, escapes).expect("balanced quotes")
+    }
+
     #[test]
     fn quotes_begin_and_end_inside_words() {
-        assert_eq!(split("abc\" def\"ghi -'a b'- ''", Escapes::Kept), ["abc defghi", "-a b-", ""]);
+        assert_eq!(words("abc\" def\"ghi -'a b'- ''", Escapes::Kept), ["abc defghi", "-a b-", ""]);
+        assert_eq!(split("it's", Escapes::Kept), Err("quote ' without a partner".to_string()));
     }
 
     #[test]
@@ -104,14 +122,13 @@ mod tests {
         assert_eq!(script.user.as_deref(), Some("nobody nogroup"));
         let script = Script::parse("notify_up /sbin/x arg").expect("a command");
         assert_eq!((script.argv, script.user), (vec!["/sbin/x".to_string()], Some("arg".to_string())));
-        assert_eq!(Script::parse("notify_up \"\""), None);
+        assert_eq!(Script::parse("notify_up \"\""), Err("empty command line".to_string()));
     }
 
     #[test]
     fn escapes_stand_for_characters() {
-        assert_eq!(
-            split(r"OK\s+ \\s \x41\x4g \101 \n\cA \", Escapes::Replaced),
-            ["OKs+", "\\s", "A\x04g", "A", "\n\x01", "\\"]
-        );
+        let expected = ["OKs+", "\\s", "A\x04g", "A", "\n\x01"];
+        assert_eq!(words(r"OK\s+ \\s \x41\x4g \101 \n\cA", Escapes::Replaced), expected);
+        assert!(split("a \\", Escapes::Replaced).is_err());
     }
 }

@@ -286,6 +286,9 @@ pub fn hex(words: &[String], wildcards: bool) -> Result<Pattern, String> {
             mask.push(join(|digit| digit.1));
         }
     }
+    if bytes.is_empty() {
+        return Err("hexadecimal digits expected".to_string());
+    }
     let mask = mask.iter().any(|bits| *bits != 0).then_some(mask);
     Ok(Pattern { bytes, mask })
 }

@@ -114,3 +114,11 @@ pub struct Tunnel {
     /// Its place.
     pub span: Span,
 }
+
+/// The word of a family in configurations and documents.
+pub fn word(family: Family) -> &'static str {
+    match family {
+        Family::Inet => "inet",
+        Family::Inet6 => "inet6",
+    }
+}

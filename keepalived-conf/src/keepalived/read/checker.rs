@@ -230,7 +230,7 @@ impl Reader {
         while let Some(statement) = self.cursor.statement()? {
             let Some(keyword) = self.known(Block::MiscCheck, &statement)? else { continue };
             match keyword.name {
-                "misc_path" => script = Script::parse(&statement.raw),
+                "misc_path" => script = self.accept(&statement, Script::parse(&statement.raw)),
                 "misc_timeout" => {
                     let seconds = self.number(&statement, 0, MAX_MISC_TIMEOUT);
                     timeout_us = seconds.map_or(timeout_us, |seconds| u64::from(seconds) * 1_000_000);

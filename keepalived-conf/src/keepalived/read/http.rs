@@ -129,10 +129,11 @@ impl Reader {
     fn regex_keyword(&mut self, keyword: &str, statement: &Statement, regex: &mut RegexDraft) {
         match keyword {
             "regex" => {
-                let mut words = script::split(&statement.raw, Escapes::Replaced);
-                match words.len() {
-                    2 => regex.pattern = words.pop(),
-                    _ => self.warn(statement, "one expression expected, quote it"),
+                let words = self.accept(statement, script::split(&statement.raw, Escapes::Replaced));
+                match words.as_deref() {
+                    None => {}
+                    Some([_, pattern]) => regex.pattern = Some(pattern.clone()),
+                    Some(_) => self.warn(statement, "one expression expected, quote it"),
                 }
             }
             "regex_no_match" => regex.rest.no_match = true,

@@ -176,10 +176,7 @@ impl Reader {
             self.warn(statement, "given before, this one is ignored");
             return;
         }
-        *script = Script::parse(&statement.raw);
-        if script.is_none() {
-            self.warn(statement, "empty command line");
-        }
+        *script = self.accept(statement, Script::parse(&statement.raw));
     }
 
     /// Sets a text; the last one counts.
