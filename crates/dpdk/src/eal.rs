@@ -7,7 +7,9 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::fs;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use dpdk_sys::RteMempool;
 
@@ -101,8 +103,8 @@ impl fmt::Display for Picked {
 
 /// DPDK's environment. Can be initialised once in the life of a process, even after it was torn down.
 ///
-/// Dropping it does not pull the ground from under pools, ports, rings and workers: they keep what it stands for alive,
-/// and the last of them tears it down.
+/// Dropping it does not pull the ground from under pools, ports, rings and workers: they keep what it stands for alive. It
+/// is torn down when the last of them goes on the thread that initialised it; on any other, the end of the process does it.
 #[derive(Debug)]
 pub struct Eal {
     runtime: Arc<Runtime>,
@@ -135,7 +137,15 @@ impl Eal {
             });
         }
         let cpus = if args::chooses_lcores(&config.args) { worker_cpus() } else { allowed };
-        Ok(Eal { runtime: Arc::new(Runtime { pools: Mutex::default() }), picked, cpus })
+        Ok(Eal {
+            runtime: Arc::new(Runtime {
+                pools: Mutex::default(),
+                main: thread::current().id(),
+                untidy: AtomicBool::new(false),
+            }),
+            picked,
+            cpus,
+        })
     }
 
     /// What was chosen, for the log.
@@ -165,6 +175,10 @@ impl Eal {
 pub(crate) struct Runtime {
     /// All pools ever made.
     pools: Mutex<Vec<NonNull<RteMempool>>>,
+    /// The thread that is the main lcore.
+    main: ThreadId,
+    /// A driver was used that leaves a closed device with EAL's interrupt thread.
+    untidy: AtomicBool,
 }
 
 // SAFETY: the pointers are only handed to functions of DPDK that any thread may call.
@@ -173,6 +187,12 @@ unsafe impl Send for Runtime {}
 unsafe impl Sync for Runtime {}
 
 impl Runtime {
+    /// Gives up tearing the environment down. EAL unmaps the memory while its interrupt thread goes on, which crashes
+    /// when a driver left a closed device with that thread: 22.11's memif does.
+    pub(crate) fn leave(&self) {
+        self.untidy.store(true, Ordering::Relaxed);
+    }
+
     /// Remembers a pool.
     pub(crate) fn adopt(&self, pool: NonNull<RteMempool>) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
@@ -180,8 +200,8 @@ impl Runtime {
 }
 
 impl Drop for Runtime {
-    /// Tears the environment down, unless a mbuf is still out: then its memory must stay, and the end of the process
-    /// frees it.
+    /// Tears the environment down if that is safe: no mbuf is out, and this is the thread that set it up. Otherwise the end
+    /// of the process does.
     fn drop(&mut self) {
         let pools = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the pools are valid: nothing frees them before the clean-up below.
@@ -190,7 +210,12 @@ impl Drop for Runtime {
             log::debug!(target: "dpdk", "{out} mbufs are still in use: memory is left to the end of the process");
             return;
         }
-        // SAFETY: every port, ring, queue and worker holds the `Arc` around us, so none is left; no mbuf is out.
+        // The main lcore has a cache of mbufs and no `Arc` to keep us: it may be freeing one right now, unless it is us.
+        if *self.untidy.get_mut() || self.main != thread::current().id() {
+            return;
+        }
+        // SAFETY: every port, ring, queue and worker holds the `Arc` around us, so none is left; no mbuf is out; no lcore
+        // touches its cache; no driver left something with EAL's interrupt thread, which goes on.
         unsafe { dpdk_sys::rte_eal_cleanup() };
     }
 }

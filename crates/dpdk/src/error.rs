@@ -77,8 +77,8 @@ pub enum Error {
         /// What it logged.
         said: String,
     },
-    /// No memory for a pool or ring.
-    #[error("no memory for {what}: {cause}; reserve more hugepages or raise the memory limit")]
+    /// A pool or ring could not be made: no memory, or a size or name that cannot be.
+    #[error("cannot make {what}: {cause}{}", hint(.cause))]
     Memory {
         /// What was to be made.
         what: String,
@@ -124,6 +124,15 @@ pub enum Error {
 /// The log lines behind an error, if there are any.
 fn because(lines: &str) -> String {
     if lines.is_empty() { String::new() } else { format!(" ({lines})") }
+}
+
+/// What helps where memory was lacking.
+fn hint(cause: &io::Error) -> &'static str {
+    if cause.raw_os_error() == Some(libc::ENOMEM) {
+        "; reserve more hugepages or raise the memory limit"
+    } else {
+        ""
+    }
 }
 
 /// The error of a DPDK function that returned `-errno`.

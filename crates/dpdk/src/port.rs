@@ -165,7 +165,7 @@ impl Port {
         let plan = plan::plan(spec, config, netdev, pool.data_room())?;
         if let Some(netdev) = netdev {
             // A packet socket on an interface that is down begins with an error, which would cost the first burst.
-            netdev.set_flag(libc::IFF_UP, true).map_err(|e| failed(spec, "set it up", e))?;
+            netdev.set_flag(libc::IFF_UP, true).map_err(|e| failed(spec, UP, e))?;
         }
         let device = Device::attach(eal, spec, &plan, before)?;
         let netdev = spec.iface().map(|_| spec.netdev()).transpose()?;
@@ -406,6 +406,9 @@ impl Port {
         Ok(())
     }
 }
+
+/// What is tried first on an interface: whoever may not do this may do nothing else with it.
+const UP: &str = "set it up, which takes CAP_NET_ADMIN and CAP_NET_RAW";
 
 fn failed(spec: &DeviceSpec, what: &str, cause: std::io::Error) -> Error {
     Error::Port { device: spec.name().to_owned(), what: what.to_owned(), cause, said: String::new() }

@@ -89,7 +89,8 @@ impl TxQueue {
     }
 
     /// Sends from the front of `burst` as many packets as the device takes and returns their number; the rest stays in
-    /// `burst`. A port that was set down takes none. An af_packet device whose ring is full can block for as long as the
+    /// `burst`. A port that was set down takes none, and a packet that a device cannot send at all, such as one longer than
+    /// it allows, can stay at the front for ever. An af_packet device whose ring is full can block for as long as the
     /// kernel needs.
     #[inline]
     pub fn burst(&mut self, burst: &mut Burst) -> usize {

@@ -331,6 +331,9 @@ impl Part {
         if find(&name).is_some() {
             return Err(refused(io::Error::from_raw_os_error(libc::EEXIST), String::new()));
         }
+        if spec.driver() == Driver::Memif {
+            runtime.leave();
+        }
         // SAFETY: the environment runs; the strings are copied.
         let add = || unsafe { dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), args.as_ptr()) };
         let (rc, said) = logs::catch(add);

@@ -113,6 +113,13 @@ fn exercise(driver: Driver, queues: u16) {
     let stats = port.stats();
     assert!(stats.rx_packets >= FRAMES as u64 && stats.tx_packets == FRAMES as u64, "{stats:?}");
     drop((rx, port));
+    if driver != Driver::Tap {
+        assert_eq!(
+            flags("dut0") & (libc::IFF_PROMISC | libc::IFF_ALLMULTI),
+            0,
+            "the interface's filters are as before"
+        );
+    }
     println!("mbufs still out after closing: {}", pool.in_use());
 }
 
@@ -193,6 +200,12 @@ fn goes_down_and_up(port: &mut Port, rx: &mut [RxQueue], peer: &PeerSocket) {
     assert!(arrived, "nothing is received after down and up");
 }
 
+/// The flags of an interface, as the kernel's file system tells.
+fn flags(iface: &str) -> i32 {
+    let text = std::fs::read_to_string(format!("/sys/class/net/{iface}/flags")).expect("it is there");
+    i32::from_str_radix(text.trim().trim_start_matches("0x"), 16).expect("a number in hexadecimal")
+}
+
 fn changes_mac_and_mtu(port: &mut Port) {
     let mac = [0x02, 0, 0, 0, 0x12, 0x34];
     port.set_mac(mac).expect("it can");
@@ -203,6 +216,7 @@ fn changes_mac_and_mtu(port: &mut Port) {
     assert!(error.starts_with("device dpdk0: cannot set the MTU to 9000"), "{error}");
     port.set_promiscuous(true).expect("it can");
     assert!(port.promiscuous());
+    assert_ne!(flags("dut0") & libc::IFF_PROMISC, 0);
 }
 
 /// An Ethernet, IPv4 and UDP header (checksums left out: nobody looks) and a payload that says which frame it is. Each has
