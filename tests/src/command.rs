@@ -82,8 +82,8 @@ impl Cmd {
     pub fn run(&self) -> Result<Done> {
         require("timeout")?;
         let mut command = Command::new("timeout");
-        command.arg("--kill-after=2").arg(self.timeout.as_secs_f64().to_string());
-        self.fill(&mut command)?;
+        command.arg("--kill-after=2").arg(self.timeout.as_secs_f64().to_string()).args(self.words_to_run()?);
+        self.surround(&mut command);
         let out = command.output().with_context(|| format!("cannot run `{self}`"))?;
         Ok(Done {
             status: out.status,
@@ -111,13 +111,17 @@ impl Cmd {
     pub fn to_command(&self) -> Result<Command> {
         let mut words = self.words_to_run()?.into_iter();
         let mut command = Command::new(words.next().context("a command has at least one word")?);
-        command.args(words).envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command.args(words);
+        self.surround(&mut command);
         Ok(command)
     }
 
-    fn fill(&self, command: &mut Command) -> Result<()> {
-        command.args(self.words_to_run()?).envs(self.env.iter().cloned()).stdin(Stdio::null());
-        Ok(())
+    fn surround(&self, command: &mut Command) {
+        // curl must not look for the machine's proxy inside a namespace.
+        for proxy in ["http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(proxy);
+        }
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null());
     }
 
     fn words_to_run(&self) -> Result<Vec<String>> {

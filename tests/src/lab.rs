@@ -29,7 +29,7 @@ pub struct Lab {
     /// The namespaces.
     pub net: Net,
     dir: TempDir,
-    _turn: Turn,
+    _turn: Option<Turn>,
 }
 
 /// Runs a scenario in a lab of its own. Afterwards the director must be healthy, every packet accounted for, and the daemon must
@@ -39,7 +39,7 @@ pub struct Lab {
 /// The scenario fails or panics.
 pub fn scenario(plan: Plan, body: impl FnOnce(&mut Lab) -> Result<()>) {
     eprintln!("lab: {plan}");
-    let mut lab = Lab::start(plan).unwrap_or_else(|e| panic!("the lab does not start: {e:?}"));
+    let mut lab = Lab::start(plan).unwrap_or_else(|e| panic!("the lab does not start: {e:#}"));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         body(&mut lab)?;
         lab.director.healthy()?;
@@ -50,7 +50,7 @@ pub fn scenario(plan: Plan, body: impl FnOnce(&mut Lab) -> Result<()>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             lab.report();
-            panic!("{error:?}");
+            panic!("{error:#}");
         }
         Err(panic) => {
             lab.report();
@@ -65,27 +65,41 @@ impl Lab {
     /// # Errors
     /// Not root; a tool or program is missing; something does not start.
     pub fn start(plan: Plan) -> Result<Self> {
-        Lab::start_as(plan, &Names::unique())
+        let lab = Lab::unconfigured(plan, &Names::unique())?;
+        lab.address()?;
+        Ok(lab)
     }
 
-    /// [`Lab::start`] with namespaces of these names.
+    /// [`Lab::start`] with namespaces of these names, and a director that knows nothing yet.
     ///
     /// # Errors
     /// As there.
-    pub fn start_as(plan: Plan, names: &Names) -> Result<Self> {
+    pub fn unconfigured(plan: Plan, names: &Names) -> Result<Self> {
         need_root()?;
         let turn = Turn::take()?;
         sweep::orphans();
-        let dir = tempfile::Builder::new().prefix("dpvs-lab-").tempdir()?;
+        Lab::build(plan, names, Some(turn))
+    }
+
+    /// A second lab during the first one's turn: another director on the same machine, with a network of its own.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn beside(&self, plan: Plan) -> Result<Self> {
+        let lab = Lab::build(plan, &Names::unique(), None)?;
+        lab.address()?;
+        Ok(lab)
+    }
+
+    fn build(plan: Plan, names: &Names, turn: Option<Turn>) -> Result<Self> {
+        let dir = names.dir()?;
         let net = Net::build(&plan, names)?;
         let servers = (1..)
             .zip(&net.servers)
             .map(|(n, ns)| Server::start(ns, &format!("server{n}"), dir.path()))
             .collect::<Result<_>>()?;
         let director = Director::start(&net.director, &plan, dir.path(), "dpvsd")?;
-        let lab = Lab { plan, director, servers, net, dir, _turn: turn };
-        lab.address()?;
-        Ok(lab)
+        Ok(Lab { plan, director, servers, net, dir, _turn: turn })
     }
 
     /// A file of this lab.
@@ -103,20 +117,27 @@ impl Lab {
         SocketAddr::new(self.plan.vip(family), port)
     }
 
-    /// A FULLNAT service with all real servers behind it, at the same port, with these weights. `protocol` is `-t` or `-u`.
+    /// A FULLNAT service with real servers of these weights behind it, at the same port. `protocol` is `-t` or `-u`.
     ///
     /// # Errors
     /// A command is refused.
     pub fn balance(&self, protocol: &str, vip: SocketAddr, scheduler: &str, weights: &[u32]) -> Result<()> {
+        for words in self.service(protocol, vip, scheduler, weights) {
+            self.director.ipvsadm(&words)?;
+        }
+        Ok(())
+    }
+
+    /// What `ipvsadm` is told for such a service.
+    pub fn service(&self, protocol: &str, vip: SocketAddr, scheduler: &str, weights: &[u32]) -> Vec<String> {
         let family = family_of(vip.ip());
         let service = format!("{protocol} {vip}");
-        self.director.ipvsadm(&format!("-A {service} -s {scheduler}"))?;
-        for (n, weight) in (0..).zip(weights) {
-            let dest = SocketAddr::new(self.plan.server(family, n), vip.port());
-            self.director.ipvsadm(&format!("-a {service} -r {dest} -b -w {weight}"))?;
-        }
+        let dest = |n: u8| SocketAddr::new(self.plan.server(family, n), vip.port());
         let (laddr, dev) = (self.plan.laddr(family), self.plan.back_dev());
-        self.director.ipvsadm(&format!("-P {service} -z {laddr} -F {dev}")).map(drop)
+        let mut commands = vec![format!("-A {service} -s {scheduler}")];
+        commands.extend((0..).zip(weights).map(|(n, w)| format!("-a {service} -r {} -b -w {w}", dest(n))));
+        commands.push(format!("-P {service} -z {laddr} -F {dev}"));
+        commands
     }
 
     /// Fetches the body `count` times over new connections and returns how many each server has sent, every byte compared.
@@ -160,20 +181,32 @@ impl Lab {
         eprintln!("--- log\n{}", log.lines().skip(from).collect::<Vec<_>>().join("\n"));
     }
 
-    fn address(&self) -> Result<()> {
+    /// What `dpip` is told so that the director has its addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        let plan = &self.plan;
+        let add = |addr: IpAddr, len: u8, dev: String| format!("addr add {addr}/{len} dev {dev}");
+        let mut commands = Vec::new();
+        commands.extend(plan.vlan.map(|id| format!("vlan add link dpdk0 id {id}")));
         for family in Family::BOTH {
-            let (plan, len) = (&self.plan, family.prefix_len());
-            let add = |addr: IpAddr, len: u8, dev: &str| {
-                self.director.dpip(&format!("addr add {addr}/{len} dev {dev}")).map(drop)
-            };
-            add(plan.front(family), len, plan.front_dev())?;
+            commands.push(add(plan.front(family), family.prefix_len(), plan.front_dev()));
             if plan.back_dev() != plan.front_dev() {
-                add(plan.back(family), len, plan.back_dev())?;
+                commands.push(add(plan.back(family), family.prefix_len(), plan.back_dev()));
             }
-            let whole = if family == Family::V4 { 32 } else { 128 };
-            add(plan.vip(family), whole, plan.front_dev())?;
+            commands.push(add(plan.vip(family), family.whole(), plan.front_dev()));
+        }
+        commands
+    }
+
+    fn address(&self) -> Result<()> {
+        for words in self.addresses() {
+            self.director.dpip(&words)?;
         }
         Ok(())
+    }
+
+    /// Leaves everything standing when this process ends. See [`Names::kept`].
+    pub fn keep(self) {
+        std::mem::forget(self);
     }
 }
 

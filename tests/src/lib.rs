@@ -19,11 +19,13 @@ pub mod process;
 pub mod scapy;
 pub mod server;
 pub mod sweep;
+pub mod tagger;
 pub mod traffic;
 pub mod transcript;
+pub mod upload;
 pub mod wait;
 
-pub use anyhow::{Context, Result, bail, ensure};
+pub use anyhow::{Context, Error, Result, bail, ensure};
 pub use director::Director;
 pub use lab::{Lab, scenario};
 pub use net::{Arms, Driver, Family, Plan};

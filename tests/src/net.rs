@@ -20,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use crate::netns::{Names, Netns};
+use crate::tagger::Tagger;
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,14 @@ impl Family {
         match self {
             Family::V4 => 24,
             Family::V6 => 64,
+        }
+    }
+
+    /// Prefix length of a single address.
+    pub fn whole(self) -> u8 {
+        match self {
+            Family::V4 => 32,
+            Family::V6 => 128,
         }
     }
 
@@ -101,13 +110,22 @@ pub struct Plan {
     pub workers: u16,
     /// Real servers with nginx.
     pub servers: u8,
+    /// Clients reach the director by this VLAN of its first port.
+    pub vlan: Option<u16>,
     /// Text of `dpvs.conf`.
     pub conf: String,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { arms: Arms::Two, driver: Driver::AfPacket, workers: 1, servers: 2, conf: String::new() }
+        Plan {
+            arms: Arms::Two,
+            driver: Driver::AfPacket,
+            workers: 1,
+            servers: 2,
+            vlan: None,
+            conf: String::new(),
+        }
     }
 }
 
@@ -148,15 +166,15 @@ impl Plan {
     }
 
     /// Name of the director's port towards clients, in dpip's and ipvsadm's words.
-    pub fn front_dev(&self) -> &'static str {
-        "dpdk0"
+    pub fn front_dev(&self) -> String {
+        self.vlan.map_or_else(|| "dpdk0".to_owned(), |id| format!("dpdk0.{id}"))
     }
 
     /// Name of the director's port towards servers.
-    pub fn back_dev(&self) -> &'static str {
+    pub fn back_dev(&self) -> String {
         match self.arms {
-            Arms::One => "dpdk0",
-            Arms::Two => "dpdk1",
+            Arms::One => self.front_dev(),
+            Arms::Two => "dpdk1".to_owned(),
         }
     }
 
@@ -194,6 +212,8 @@ pub struct Net {
     pub servers: Vec<Netns>,
     /// The bridge between servers and director.
     pub switch: Netns,
+    /// The switch that tags what clients send, where clients are in a VLAN.
+    pub tagger: Option<Tagger>,
 }
 
 impl Net {
@@ -202,13 +222,14 @@ impl Net {
     /// # Errors
     /// Not root, or a tool or kernel feature is missing.
     pub fn build(plan: &Plan, names: &Names) -> Result<Self> {
-        let net = Net {
+        let mut net = Net {
             client: Netns::create(names, "client")?,
             director: Netns::create(names, "director")?,
             servers: (1..=plan.servers)
                 .map(|n| Netns::create(names, &format!("server{n}")))
                 .collect::<Result<_>>()?,
             switch: Netns::create(names, "switch")?,
+            tagger: None,
         };
         for family in ["all", "default"] {
             // The kernel must not answer neighbour discovery on the director's ports.
@@ -218,6 +239,10 @@ impl Net {
         net.switch.ip("link add br0 type bridge")?;
         net.switch.ip("link set br0 up")?;
         match plan.arms {
+            Arms::Two if plan.vlan.is_some() => {
+                net.tagger = plan.vlan.map(|id| Tagger::between(&net, names, id)).transpose()?;
+                net.plug("director", &net.director, "port1")?;
+            }
             Arms::Two => {
                 join(&net.client, "eth0", &net.director, "port0")?;
                 net.plug("director", &net.director, "port1")?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tempfile::TempDir;
 
 use crate::command::Cmd;
 use crate::sweep;
@@ -38,6 +39,18 @@ impl Names {
     /// Names of a lab that stays when this process ends. The next sweep lets it be; [`sweep::kept`] removes it.
     pub fn kept() -> Self {
         Names { prefix: sweep::KEPT_PREFIX.to_owned(), keep: true }
+    }
+
+    /// A new directory for the files of a lab of these names.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn dir(&self) -> Result<TempDir> {
+        // A fixed name for a lab that stays, so that it can be found again.
+        let random = if self.keep { 0 } else { 6 };
+        let name = format!("{}files", self.prefix);
+        let dir = tempfile::Builder::new().prefix(&name).rand_bytes(random).tempdir_in(sweep::FILES);
+        dir.with_context(|| format!("cannot create {}/{name}", sweep::FILES))
     }
 }
 
@@ -89,6 +102,16 @@ impl Netns {
     /// There is no such interface.
     pub fn plain_frames(&self, iface: &str) -> Result<()> {
         self.cmd("ethtool").args(["-K", iface]).words("tx off tso off gso off gro off").check().map(drop)
+    }
+
+    /// Ethernet address of an interface.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn mac(&self, iface: &str) -> Result<String> {
+        let text = self.ip(&format!("-o link show {iface}"))?;
+        let mac = text.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next());
+        Ok(mac.with_context(|| format!("no Ethernet address in {text}"))?.to_owned())
     }
 
     /// Runs a closure on a thread inside. Sockets it opens stay inside, wherever they are used later.

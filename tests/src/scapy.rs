@@ -21,4 +21,4 @@ pub fn run(ns: &Netns, script: &str, args: &[&str]) -> Result<String> {
 }
 
 /// The distribution's Python, which is the one that has the distribution's scapy.
-const PYTHON: &str = "/usr/bin/python3";
+pub const PYTHON: &str = "/usr/bin/python3";

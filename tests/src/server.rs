@@ -28,6 +28,7 @@ impl Server {
         std::fs::create_dir_all(dir.join("www"))
             .with_context(|| format!("cannot create {}", dir.display()))?;
         std::fs::write(dir.join("www/body"), Self::body_of(name))?;
+        std::fs::write(dir.join("www/index.html"), format!("{name}\n"))?;
         std::fs::write(dir.join("nginx.conf"), conf(&dir))?;
         let mut server = Server { name: name.to_owned(), dir, nginx: None };
         server.restart(ns)?;

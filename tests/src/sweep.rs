@@ -15,26 +15,37 @@ pub const PREFIX: &str = "dpvs-";
 /// What names of namespaces start with that stay after their owner has ended.
 pub const KEPT_PREFIX: &str = "dpvs-kept-";
 
-/// Removes the namespaces of processes that are gone.
+/// Where the files of labs are, in directories of the same names.
+pub const FILES: &str = "/tmp";
+
+/// Removes what processes have left that are gone.
 pub fn orphans() {
-    for name in all().filter(|name| owner(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists())) {
-        remove(&name);
-    }
+    all_of(|name| owner(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists()));
 }
 
-/// Removes the namespaces of this process.
+/// Removes what belongs to this process, when it has no time to drop its labs.
 pub fn own() {
     let pid = std::process::id().to_string();
-    for name in all().filter(|name| owner(name) == Some(&pid)) {
-        remove(&name);
-    }
+    all_of(|name| owner(name) == Some(&pid));
 }
 
 /// Removes the lab that was told to stay. Returns whether there was one.
 pub fn kept() -> bool {
-    let names: Vec<String> = all().filter(|name| name.starts_with(KEPT_PREFIX)).collect();
-    names.iter().for_each(|name| remove(name));
-    !names.is_empty()
+    all_of(|name| name.starts_with(KEPT_PREFIX))
+}
+
+/// Removes all namespaces and directories with such names.
+fn all_of(wanted: impl Fn(&str) -> bool) -> bool {
+    let mut found = false;
+    for name in named(DIR).filter(|name| wanted(name)) {
+        remove(&name);
+        found = true;
+    }
+    for name in named(FILES).filter(|name| wanted(name)) {
+        let _ = std::fs::remove_dir_all(Path::new(FILES).join(name));
+        found = true;
+    }
+    found
 }
 
 /// Kills what runs in a namespace and removes it. Never fails: it runs when other things have failed already.
@@ -53,8 +64,8 @@ pub fn remove(name: &str) {
     let _ = Command::new("ip").args(["netns", "del", name]).output();
 }
 
-fn all() -> impl Iterator<Item = String> {
-    std::fs::read_dir(DIR)
+fn named(dir: &str) -> impl Iterator<Item = String> {
+    std::fs::read_dir(dir)
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -168,3 +168,22 @@ fn a_missing_program_is_an_error_with_its_package() -> Result<()> {
     assert!(said.contains("is not installed: apt-get install "), "{said}");
     Ok(())
 }
+
+#[test]
+fn the_access_switch_tags_and_untags() -> Result<()> {
+    need_root()?;
+    let _turn = Turn::take()?;
+    let (plan, dir) = (Plan { vlan: Some(100), ..Plan::default() }, tempfile::tempdir()?);
+    let net = Net::build(&plan, &Names::unique())?;
+    let tagged = Capture::start(&net.director, "port0", "", &dir.path().join("tagged.pcap"))?;
+    let untagged = Capture::start(&net.client, "eth0", "udp", &dir.path().join("untagged.pcap"))?;
+    client::ping(&net.client, plan.vip(Family::V4), 1)?;
+    let script = "for vlan in 100, 101: sendp(Ether(dst='ff:ff:ff:ff:ff:ff')/Dot1Q(vlan=vlan)/IP(dst='10.0.1.2')/UDP(dport=vlan), iface='port0')";
+    scapy::run(&net.director, script, &[])?;
+    let (tagged, untagged) = (tagged.stop()?, untagged.stop()?);
+    let asked = tagged.iter().filter(|p| p.contains("vlan 100") && p.contains("who-has 10.0.1.100")).count();
+    assert!(asked > 0, "{tagged:#?}");
+    assert_eq!(untagged.len(), 1, "{untagged:#?}");
+    assert!(!untagged[0].contains("vlan") && untagged[0].contains("> 10.0.1.2.100:"), "{untagged:#?}");
+    Ok(())
+}
