@@ -49,9 +49,6 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
     if scheduling.one_packet {
         return Err(lacking("one-packet scheduling is not there yet"));
     }
-    if scheduling.flags != 0 {
-        return Err(lacking(format!("scheduler {} has no flags", scheduling.scheduler)));
-    }
     Ok(())
 }
 

@@ -81,9 +81,9 @@ fn services_with_impossible_keys_or_scheduling_are_refused() {
             "service tcp 10.1.0.9:80: one-packet scheduling is for udp and marks",
         ),
         (
-            service(udp("10.1.0.9:80"), Scheduling { pe: Some("sip".into()), ..plain() }, none()),
-            Code::Invalid,
-            "service udp 10.1.0.9:80: a persistence engine needs persistence (-p)",
+            service(udp("10.1.0.9:80"), Scheduling { pe: Some("foo".into()), ..plain() }, none()),
+            Code::NoScheduler,
+            "no persistence engine `foo`: there is none",
         ),
         (
             service(tcp("10.1.0.9:80"), persistent(0, Granularity::host(Family::Inet)), none()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A daemon in memory: a table that stores all that ipvsadm can say and refuses what the kernel refuses.
+//! A daemon in memory: a table that stores all that ipvsadm can say and refuses what the kernel refuses, and groups.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -61,6 +61,7 @@ impl Table {
         match set.clone() {
             Set::AddService(key, spec) => {
                 known(&spec)?;
+                no_group(&key)?;
                 if self.services.iter().any(|service| service.key == key) {
                     return Err(Status::new(Code::Exists, format!("{key} already exists")));
                 }
@@ -181,6 +182,15 @@ fn known(spec: &ServiceSpec) -> Result<(), Status> {
     match spec.scheduling.pe.as_deref() {
         None | Some("sip") => Ok(()),
         Some(pe) => Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`"))),
+    }
+}
+
+fn no_group(key: &ServiceKey) -> Result<(), Status> {
+    match key {
+        ServiceKey::Endpoint { vip, .. } if vip.ip().is_multicast() => {
+            Err(Status::new(Code::Invalid, format!("{key} is at a group address")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -162,9 +162,6 @@ fn check_scheduling(key: &ServiceKey, scheduling: &Scheduling) -> Result<(), Sta
     if scheduling.one_packet && transport(key).is_some_and(|transport| transport != Transport::Udp) {
         return refuse(Code::Invalid, format!("service {key}: one-packet scheduling is for udp and marks"));
     }
-    if scheduling.pe.is_some() && scheduling.persistence.is_none() {
-        return refuse(Code::Invalid, format!("service {key}: a persistence engine needs persistence (-p)"));
-    }
     scheduling.persistence.map_or(Ok(()), |persistence| check_persistence(key, persistence))
 }
 
