@@ -152,7 +152,7 @@ fn refusals(eal: &Eal, pool: &Pool) {
     assert!(error.starts_with("device dpdk1: driver pcap refused 'rx_pcap=/no/such/file': "), "{error}");
     assert!(error.contains("/no/such/file: No such file or directory"), "the driver's own words: {error}");
     let error = open("dpdk1=null:colour=red");
-    assert!(error.starts_with("device dpdk1: driver null refused 'colour=red': "), "{error}");
+    assert!(error.starts_with("device dpdk1: driver null refused 'colour=red,no-rx=1': "), "{error}");
     assert_eq!(
         open("dpdk1=af_packet:no-such-if"),
         "device dpdk1: no interface 'no-such-if' here, see 'ip link'"
