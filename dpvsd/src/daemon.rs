@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::controller::Controller;
+use crate::cookie;
 use crate::crew::{self, Crew};
 use crate::effects::{Device, Devices};
 use crate::file::File;
@@ -69,6 +70,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
     set_level(config.boot.log_level);
     listener::check(&config.ipc)?;
+    let key = cookie::master_key(config.boot.cookie_key_file.as_deref())
+        .map_err(|reason| Failure::System { what: "read the key of SYN cookies", reason })?;
     if args.check {
         println!("configuration and devices are good");
         return Ok(());
@@ -79,7 +82,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
     let (eal, pool) = environment(&config)?;
     let mut devices = open(&eal, &pool, &config)?;
-    let state = state(&config, &devices);
+    let mut state = state(&config, &devices);
+    state.set_cookies(key, cookie::epoch_ms(clock));
     let (publisher, readers) = Publisher::new(control::compile(&state), config.workers.into());
     let (boxes, mail) = mailboxes(config.workers.into());
     let plan = crew::Plan { config: &config, clock, eal: &eal, pool: &pool, boxes: &boxes };
@@ -132,7 +136,8 @@ fn serve(
 /// The devices, with the timeouts and switches of the file.
 fn state(config: &Config, devices: &[Device]) -> State {
     let mut state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
-    state.commit(State::settings(config.boot.timeouts.clone(), config.boot.options.clone()));
+    let settings = state.settings(config.boot.timeouts.clone(), config.boot.options.clone());
+    state.commit(settings);
     state
 }
 

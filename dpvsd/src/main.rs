@@ -6,6 +6,7 @@ mod args;
 mod clock;
 mod config;
 mod controller;
+mod cookie;
 mod crew;
 mod daemon;
 mod effects;

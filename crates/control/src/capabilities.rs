@@ -59,7 +59,7 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
 pub fn options(options: &ServiceOptions) -> Result<(), Status> {
     let ServiceOptions {
         conn_timeout: _,
-        synproxy,
+        synproxy: _,
         hash_target,
         expire_quiescent,
         proxy_protocol,
@@ -67,7 +67,6 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         dest_check,
     } = options;
     let asked = [
-        (*synproxy, "the syn proxy (-j)"),
         (hash_target.is_some(), "consistent hashing (--hash-target)"),
         (*expire_quiescent, "expiry of quiescent servers' connections (--expire-quiescent)"),
         (proxy_protocol.is_some(), "the proxy protocol (--proxy-protocol)"),

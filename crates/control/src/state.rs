@@ -8,6 +8,7 @@ use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::proto::Timeouts;
 use engine::sched::Scheduler;
 use engine::snapshot::{Forwarding, Options};
+use engine::synproxy::config::MasterKey;
 use engine::tick::Tick;
 use model::net::{IfAddr, RouteScope};
 use model::options::AccessSubject;
@@ -191,9 +192,17 @@ impl State {
         Change(undo)
     }
 
-    /// The change to these timeouts and switches, which come from the configuration file; [`Change`]s of it need no decision.
-    pub fn settings(timeouts: Timeouts, options: Options) -> Change {
+    /// The change to these timeouts and switches, which come from the configuration file; it needs no decision. What
+    /// [`State::set_cookies`] told stays.
+    pub fn settings(&self, timeouts: Timeouts, mut options: Options) -> Change {
+        let known = &self.options.syn_proxy;
+        (options.syn_proxy.key, options.syn_proxy.epoch_ms) = (known.key, known.epoch_ms);
         vec![Row::Timeouts(timeouts), Row::Options(options)].into()
+    }
+
+    /// Tells, once at start, the secret that keys of SYN cookies follow from, and the time of day at tick 0 in milliseconds since 1970.
+    pub fn set_cookies(&mut self, key: MasterKey, epoch_ms: u64) {
+        (self.options.syn_proxy.key, self.options.syn_proxy.epoch_ms) = (key, epoch_ms);
     }
 
     /// The changes that remove addresses whose lifetime has ended; one that a service uses as local address stays as long as it does.

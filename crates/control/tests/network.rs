@@ -273,6 +273,7 @@ fn the_same_prefix_and_metric_is_there_once_in_both_families() {
 #[test]
 fn a_route_finds_its_link_by_the_gateway_and_its_scope_by_what_it_names() {
     let mut state = state();
+    set(&mut state, Set::AddAddr(addr("10.0.0.1/8", "dpdk1")));
     set(&mut state, Set::AddRoute(route("0.0.0.0/0", Some("10.2.0.1"), "")));
     set(&mut state, Set::AddRoute(route("10.9.1.77/24", None, "dpdk1")));
     set(

@@ -176,7 +176,8 @@ fn options_and_timeouts_arrive() {
     let mut options = engine::snapshot::Options { forward4: true, ..Default::default() };
     options.neigh_timeout = 7;
     let timeouts = engine::proto::Timeouts { udp: [1, 2, 3], ..Default::default() };
-    state.commit(State::settings(timeouts.clone(), options.clone()));
+    let settings = state.settings(timeouts.clone(), options.clone());
+    state.commit(settings);
     let snap = compile(&state);
     assert_eq!((snap.options, snap.timeouts), (options, timeouts));
 }

@@ -139,7 +139,11 @@ proptest! {
         let before = everything(&state);
         let whole = transact(&mut state, &second);
         if let Ok(applied) = whole {
-            state.commit(applied.undo);
+            let after = everything(&state);
+            let redo = state.commit(applied.undo);
+            let undo = state.commit(redo);
+            prop_assert_eq!(&everything(&state), &after);
+            state.commit(undo);
         }
         prop_assert_eq!(&everything(&state), &before);
         // One by one as well, from the last to the first.

@@ -60,6 +60,8 @@ pub struct BootConfig {
     pub timeouts: Timeouts,
     /// Switches of the small stack.
     pub options: Options,
+    /// The file that keys of SYN cookies follow from; `None` draws them at start.
+    pub cookie_key_file: Option<PathBuf>,
     /// Routes.
     pub routes: Vec<RouteSpec>,
     /// What was written, by path (`netif_defs/device dpdk0/mtu`): a reload is told from it.
@@ -246,6 +248,7 @@ impl Default for BootConfig {
             conns: 0,
             timeouts: Timeouts::default(),
             options: Options::default(),
+            cookie_key_file: None,
             routes: Vec::new(),
             given: BTreeMap::new(),
         };
@@ -305,7 +308,7 @@ impl BootConfig {
         for key in
             KEYS.iter().filter(|key| !key.default.is_empty() && table::repeated_above(key.path) == path)
         {
-            let set = (key.set)(self, &key.takes.default(key.default));
+            let set = key.set(self, &key.takes.default(key.default));
             debug_assert!(set.is_ok(), "default of {}: {set:?}", key.path);
         }
     }
@@ -354,7 +357,7 @@ impl Reader {
                 return;
             }
         };
-        if let Err(text) = (key.set)(&mut self.config, &value) {
+        if let Err(text) = key.set(&mut self.config, &value) {
             self.errors
                 .push(Error::new(&block.span, format!("{} `{}`: {text}", block.name(), block.value())));
             return;

@@ -92,7 +92,7 @@ fn settings(state: &State, old: &BootConfig, new: &BootConfig) -> Change {
     };
     merge(&mut timeouts.tcp, &old.timeouts.tcp, &new.timeouts.tcp);
     merge(&mut timeouts.udp, &old.timeouts.udp, &new.timeouts.udp);
-    State::settings(timeouts, new.options.clone())
+    state.settings(timeouts, new.options.clone())
 }
 
 fn restart(old: &BootConfig, new: &BootConfig) -> Vec<String> {

@@ -22,7 +22,16 @@ pub struct Key {
     pub changed: WhenChanged,
     /// What it means, in a line.
     pub doc: &'static str,
-    pub(super) set: fn(&mut BootConfig, &Value) -> Result<(), String>,
+    set: Set,
+}
+
+/// What a keyword does to the configuration.
+#[derive(Clone, Copy, Debug)]
+enum Set {
+    /// Whatever it takes.
+    By(fn(&mut BootConfig, &Value) -> Result<(), String>),
+    /// Puts on or off in its place.
+    Switch(fn(&mut BootConfig) -> &mut bool),
 }
 
 /// What a change of a keyword needs.
@@ -35,6 +44,18 @@ pub enum WhenChanged {
 }
 
 impl Key {
+    /// Takes note of a value.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(super) fn set(&self, config: &mut BootConfig, value: &Value) -> Result<(), String> {
+        match self.set {
+            Set::By(set) => set(config, value)?,
+            Set::Switch(place) => *place(config) = on(value),
+        }
+        Ok(())
+    }
+
     /// The keyword itself.
     pub fn word(&self) -> &'static str {
         self.path.rsplit('/').next().unwrap_or(self.path)
@@ -80,7 +101,7 @@ pub(super) fn unknown(path: &str) -> String {
     format!("unknown keyword {word} {place}{hint}")
 }
 
-type Set = fn(&mut BootConfig, &Value) -> Result<(), String>;
+type By = fn(&mut BootConfig, &Value) -> Result<(), String>;
 
 const fn key(
     path: &'static str,
@@ -88,9 +109,19 @@ const fn key(
     default: &'static str,
     changed: WhenChanged,
     doc: &'static str,
-    set: Set,
+    set: By,
 ) -> Key {
-    Key { path, takes, default, changed, doc, set }
+    Key { path, takes, default, changed, doc, set: Set::By(set) }
+}
+
+/// A switch that a reload changes.
+const fn switch(
+    path: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    place: fn(&mut BootConfig) -> &mut bool,
+) -> Key {
+    Key { path, takes: Switch, default, changed: Reload, doc, set: Set::Switch(place) }
 }
 
 /// A keyword of DPVS that means nothing here.
@@ -103,7 +134,7 @@ const fn group(path: &'static str, doc: &'static str) -> Key {
     key(path, Block, "", Reload, doc, nothing)
 }
 
-const fn tcp_timeout(path: &'static str, default: &'static str, doc: &'static str, set: Set) -> Key {
+const fn tcp_timeout(path: &'static str, default: &'static str, doc: &'static str, set: By) -> Key {
     key(path, SECONDS, default, Reload, doc, set)
 }
 
@@ -111,7 +142,6 @@ const SECONDS: Takes = Number(1, 31_535_999);
 const STDERR: &str = "the log goes to standard error, with timestamps";
 const FLOWS: &str = "return traffic finds its worker without flow rules";
 const SIZED: &str = "such tables grow as they need";
-const SYNPROXY: &str = "the syn proxy is not there yet";
 const FRAGMENTS: &str = "fragments are not put together yet";
 const MESSAGES: &str = "workers take whole configurations, not messages";
 
@@ -546,16 +576,11 @@ pub const KEYS: &[Key] = &[
     group("ipset_defs", "Sets."),
     ignored("ipset_defs/ipset_hash_pool_size", SIZED),
     group("ipv4_defs", "IPv4."),
-    key(
+    switch(
         "ipv4_defs/forwarding",
-        Switch,
         "off",
-        Reload,
         "Forwards packets that are neither for the director nor of a connection.",
-        |c, v| {
-            c.options.forward4 = on(v);
-            Ok(())
-        },
+        |c| &mut c.options.forward4,
     ),
     key(
         "ipv4_defs/default_ttl",
@@ -570,16 +595,11 @@ pub const KEYS: &[Key] = &[
     ),
     ignored("ipv4_defs/fragment", FRAGMENTS),
     group("ipv6_defs", "IPv6."),
-    key(
+    switch(
         "ipv6_defs/forwarding",
-        Switch,
         "off",
-        Reload,
         "Forwards packets that are neither for the director nor of a connection.",
-        |c, v| {
-            c.options.forward6 = on(v);
-            Ok(())
-        },
+        |c| &mut c.options.forward6,
     ),
     ignored("ipv6_defs/disable", "a link speaks IPv6 when it has an address of it"),
     ignored("ipv6_defs/addr_gen_mode", "links have the addresses they are given"),
@@ -611,16 +631,11 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    switch(
         "ipvs_defs/conn/xmit_ttl",
-        Switch,
         "on",
-        Reload,
         "Counts down TTL and hop limit of packets to and from servers.",
-        |c, v| {
-            c.options.xmit_ttl = on(v);
-            Ok(())
-        },
+        |c| &mut c.options.xmit_ttl,
     ),
     ignored("ipvs_defs/conn/conn_pool_cache", "each worker has a table of its own"),
     ignored("ipvs_defs/conn/expire_quiescent_template", "persistence is not there yet"),
@@ -684,7 +699,153 @@ pub const KEYS: &[Key] = &[
         tcp(c, tcp::State::SynAck, v)
     }),
     ignored("ipvs_defs/tcp/timeout/last", "no TCP connection has such a state"),
-    ignored("ipvs_defs/tcp/synproxy", SYNPROXY),
+    group("ipvs_defs/tcp/synproxy", "The SYN proxy of services that have it."),
+    key(
+        "ipvs_defs/tcp/synproxy/key_file",
+        Word("a path"),
+        "",
+        Restart,
+        "File with 32 hexadecimal digits that cookie keys follow from, for directors that share addresses; without it they are drawn at start.",
+        |c, v| put(&mut c.cookie_key_file, text(v).into()),
+    ),
+    group("ipvs_defs/tcp/synproxy/synack_options", "What SYN-ACKs to clients offer."),
+    key(
+        "ipvs_defs/tcp/synproxy/synack_options/mss",
+        Number(1, 65_535),
+        "8960",
+        Reload,
+        "Largest segment, in bytes; a link's MTU bounds it too.",
+        |c, v| {
+            c.options.syn_proxy.mss = short(v);
+            Ok(())
+        },
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/synack_options/ttl",
+        Number(1, 255),
+        "64",
+        Reload,
+        "TTL and hop limit.",
+        |c, v| {
+            c.options.syn_proxy.ttl = number(v) as u8;
+            Ok(())
+        },
+    ),
+    switch("ipvs_defs/tcp/synproxy/synack_options/sack", "on", "Selective acknowledgements.", |c| {
+        &mut c.options.syn_proxy.sack
+    }),
+    key(
+        "ipvs_defs/tcp/synproxy/synack_options/wscale",
+        Number(0, 14),
+        "7",
+        Reload,
+        "Window shift before a server's own is known; 0 declines scaling.",
+        |c, v| {
+            c.options.syn_proxy.wscale = Some(number(v) as u8).filter(|&shift| shift > 0);
+            Ok(())
+        },
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/synack_options/learn",
+        "on",
+        "Whether the shift follows what servers use; off where directors share a key_file.",
+        |c| &mut c.options.syn_proxy.learn,
+    ),
+    switch("ipvs_defs/tcp/synproxy/synack_options/timestamp", "on", "Timestamps.", |c| {
+        &mut c.options.syn_proxy.timestamps
+    }),
+    switch(
+        "ipvs_defs/tcp/synproxy/synack_options/ecn",
+        "off",
+        "Classic ECN; only where every server does it.",
+        |c| &mut c.options.syn_proxy.ecn,
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/close_client_window",
+        "off",
+        "Whether clients may send only once the server has answered.",
+        |c| &mut c.options.syn_proxy.close_client_window,
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/defer_rs_syn",
+        "off",
+        "Whether a server is only contacted once the client has sent data.",
+        |c| &mut c.options.syn_proxy.defer_rs_syn,
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/rs_syn_max_retry",
+        Number(0, 99),
+        "3",
+        Reload,
+        "How often a SYN to a server is repeated.",
+        |c, v| {
+            c.options.syn_proxy.rs_syn_max_retry = number(v) as u8;
+            Ok(())
+        },
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/ack_storm_thresh",
+        Number(1, 999),
+        "100",
+        Reload,
+        "Equal acknowledgements in a row from a server after which more are dropped.",
+        |c, v| {
+            c.options.syn_proxy.ack_storm_thresh = short(v);
+            Ok(())
+        },
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/max_ack_saved",
+        Number(1, 63),
+        "10",
+        Reload,
+        "Packets kept for a connection until its server answers.",
+        |c, v| {
+            c.options.syn_proxy.max_ack_saved = number(v) as u8;
+            Ok(())
+        },
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/synack_rate",
+        Number(0, 4_294_967_295),
+        "0",
+        Reload,
+        "SYN-ACKs a second towards one neighbourhood of clients and worker; 0 for no limit.",
+        |c, v| {
+            c.options.syn_proxy.synack_rate = number(v);
+            Ok(())
+        },
+    ),
+    key(
+        "ipvs_defs/tcp/synproxy/reset_rate",
+        Number(0, 4_294_967_295),
+        "100",
+        Reload,
+        "Resets a second towards one neighbourhood of clients and worker; 0 for no limit.",
+        |c, v| {
+            c.options.syn_proxy.reset_rate = number(v);
+            Ok(())
+        },
+    ),
+    group(
+        "ipvs_defs/tcp/synproxy/conn_reuse_state",
+        "States in which a client's new handshake replaces the old connection.",
+    ),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/close", "on", "CLOSE.", |c| {
+        &mut c.options.syn_proxy.reuse.close
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/time_wait", "on", "TIME_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.time_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/fin_wait", "on", "FIN_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.fin_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/close_wait", "on", "CLOSE_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.close_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/last_ack", "on", "LAST_ACK.", |c| {
+        &mut c.options.syn_proxy.reuse.last_ack
+    }),
     group("sa_pool", "Local ports."),
     ignored(
         "sa_pool/pool_hash_size",

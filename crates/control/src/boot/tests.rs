@@ -132,6 +132,12 @@ ipvs_defs {
         synproxy {
             synack_options {
                 mss             1452
+                wscale          0
+                timestamp
+            }
+            conn_reuse_state {
+                close
+                fin_wait        off
             }
         }
     }
@@ -165,14 +171,17 @@ fn a_file_of_dpvs_is_understood() {
     assert_eq!(config.options.conn_init_timeout, 5);
     assert_eq!(config.timeouts.tcp, [2, 900, 3, 30, 8, 7, 3, 7, 7, 120, 30]);
     assert_eq!(config.timeouts.udp, [2, 300, 200]);
+    let proxy = &config.options.syn_proxy;
+    assert_eq!((proxy.mss, proxy.wscale, proxy.timestamps, proxy.sack), (1452, None, true, true));
+    assert_eq!((proxy.reuse.close, proxy.reuse.fin_wait, proxy.reuse.last_ack), (true, false, true));
     let warned: Vec<String> = warnings.iter().map(|warning| warning.to_string()).collect();
-    assert_eq!(warned.len(), 10, "{warned:#?}");
+    assert_eq!(warned.len(), 9, "{warned:#?}");
     assert_eq!(
         warned[0],
         "dpvs.conf:13: fdir_mode has no effect: return traffic finds its worker without flow rules"
     );
     assert!(
-        warned[9].starts_with("dpvs.conf:115: pool_hash_size has no effect: local ports"),
+        warned[8].starts_with("dpvs.conf:121: pool_hash_size has no effect: local ports"),
         "{}",
         warned[9]
     );
@@ -394,7 +403,8 @@ fn started(text: &str) -> (State, BootConfig) {
     let ports = config.devices.iter().map(|device| PortFacts::new(&device.name, MacAddr([2, 0, 0, 0, 0, 1])));
     let mut state = State::new(ports.collect());
     transact(&mut state, &config.steps()).expect("the file's own steps are good");
-    state.commit(State::settings(config.timeouts.clone(), config.options.clone()));
+    let settings = state.settings(config.timeouts.clone(), config.options.clone());
+    state.commit(settings);
     (state, config)
 }
 
@@ -472,6 +482,17 @@ fn timeouts_set_by_command_stay_unless_the_file_changed_them() {
     let change = reload(&state, &old, &config(&BEFORE.replace("established 100", "established 50")));
     state.commit(change.settings);
     assert_eq!(state.timeouts.tcp[tcp::State::Established as usize], 50);
+}
+
+#[test]
+fn a_reload_leaves_the_secret_of_cookies_alone() {
+    let (mut state, old) = started(BEFORE);
+    let key = engine::synproxy::config::MasterKey([7; 16]);
+    state.set_cookies(key, 1_700_000_000_000);
+    let change = reload(&state, &old, &config(&format!("{BEFORE}ipv4_defs {{ forwarding on }}")));
+    state.commit(change.settings);
+    let proxy = &crate::compile(&state).options.syn_proxy;
+    assert_eq!((proxy.key, proxy.epoch_ms), (key, 1_700_000_000_000));
 }
 
 #[test]
