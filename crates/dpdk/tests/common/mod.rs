@@ -15,8 +15,11 @@ use std::env;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dpdk::{Burst, DeviceSpec, Driver, Eal, EalConfig, Pool, PoolConfig, Port, PortConfig, RxQueue};
-use packet::Buffer;
+use dpdk::{
+    Burst, Checksums, DeviceSpec, Driver, Eal, EalConfig, L4, Pool, PoolConfig, Port, PortConfig, RxQueue,
+    TxQueue,
+};
+use packet::{Buffer, Csum};
 
 use peer::PeerSocket;
 
@@ -104,15 +107,18 @@ fn exercise(driver: Driver, queues: u16) {
     let mut rx: Vec<RxQueue> = (0..queues).map(|q| port.take_rx(q).expect("taken once")).collect();
 
     receives(&mut rx, &peer, queues);
-    sends(&mut port, &pool, &peer, queues);
+    let mut tx = sends(&mut port, &pool, &peer, queues);
+    if driver == Driver::Tap {
+        the_device_handles_checksums(&port, &pool, &peer, &mut rx, &mut tx);
+    }
     if driver != Driver::Tap {
         follows_the_carrier(&port);
     }
     goes_down_and_up(&mut port, &mut rx, &peer);
     changes_mac_and_mtu(&mut port);
     let stats = port.stats();
-    assert!(stats.rx_packets >= FRAMES as u64 && stats.tx_packets == FRAMES as u64, "{stats:?}");
-    drop((rx, port));
+    assert!(stats.rx_packets >= FRAMES as u64 && stats.tx_packets >= FRAMES as u64, "{stats:?}");
+    drop((rx, tx, port));
     if driver != Driver::Tap {
         assert_eq!(
             flags("dut0") & (libc::IFF_PROMISC | libc::IFF_ALLMULTI),
@@ -149,10 +155,10 @@ fn receives(rx: &mut [RxQueue], peer: &PeerSocket, queues: u16) {
 }
 
 /// What each transmit queue is given reaches the peer, byte for byte.
-fn sends(port: &mut Port, pool: &Pool, peer: &PeerSocket, queues: u16) {
+fn sends(port: &mut Port, pool: &Pool, peer: &PeerSocket, queues: u16) -> Vec<TxQueue> {
     let frames: Vec<Vec<u8>> = (1000..1000 + FRAMES).map(frame).collect();
-    for (q, part) in frames.chunks(FRAMES / usize::from(queues)).enumerate() {
-        let mut tx = port.take_tx(q as u16).expect("taken once");
+    let mut all: Vec<TxQueue> = (0..queues).map(|q| port.take_tx(q).expect("taken once")).collect();
+    for (tx, part) in all.iter_mut().zip(frames.chunks(FRAMES / usize::from(queues))) {
         for part in part.chunks(32) {
             let mut burst = Burst::new();
             assert!(pool.alloc_bulk(part.len(), &mut burst), "the pool is large enough");
@@ -169,6 +175,68 @@ fn sends(port: &mut Port, pool: &Pool, peer: &PeerSocket, queues: u16) {
         got.len() >= FRAMES
     });
     assert_eq!(sorted(got), sorted(frames));
+    all
+}
+
+/// net_tap says what it found on receive and fills in what it is asked to.
+fn the_device_handles_checksums(
+    port: &Port,
+    pool: &Pool,
+    peer: &PeerSocket,
+    rx: &mut [RxQueue],
+    tx: &mut [TxQueue],
+) {
+    let all = Checksums { ipv4: true, udp: true, tcp: true };
+    assert_eq!((port.info().rx_csum, port.info().tx_csum), (all, all));
+    let plain = frame(5);
+    let mut packet = pool.alloc().expect("the pool is full");
+    packet.append(plain.len()).expect("there is room").copy_from_slice(&plain);
+    // What the device wants to find in place of the UDP checksum: the sum of the pseudo header.
+    let pseudo = sum(&plain[26..34]) + 17 + sum(&plain[38..40]);
+    packet.data_mut()[40..42].copy_from_slice(&fold(pseudo).to_be_bytes());
+    packet.offload_csum_v4(14, 20, Some(L4::Udp));
+    let mut burst = Burst::new();
+    burst.push(packet);
+    assert_eq!(tx[0].send(&mut burst).sent, 1);
+    let mut got = Vec::new();
+    assert!(within(Duration::from_secs(5), || {
+        got.extend(peer.receive().into_iter().filter(|bytes| is_ours(bytes)));
+        !got.is_empty()
+    }));
+    let sent = &got[0];
+    assert_eq!(fold(sum(&sent[14..34])), 0xffff, "IPv4 header");
+    let udp = sum(&sent[26..34]) + 17 + sum(&sent[38..40]) + sum(&sent[34..]);
+    assert_eq!(fold(udp), 0xffff, "UDP");
+
+    // The same packet back is found good, and with one bit turned bad.
+    let mut damaged = sent.clone();
+    damaged[24] ^= 1;
+    damaged[50] ^= 1;
+    for (frame, verdict) in [(sent, Csum::Good), (&damaged, Csum::Bad)] {
+        peer.send(frame);
+        let mut found = None;
+        assert!(within(Duration::from_secs(5), || {
+            let mut burst = Burst::new();
+            for queue in rx.iter_mut() {
+                queue.burst(&mut burst);
+            }
+            found = burst.iter().find(|packet| packet.data() == frame).map(Buffer::rx);
+            found.is_some()
+        }));
+        assert_eq!(found.map(|meta| (meta.l3_csum, meta.l4_csum)), Some((verdict, verdict)));
+    }
+}
+
+/// Sum of 16-bit words; of an odd number of bytes the last is the upper half of one.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0))).sum()
+}
+
+fn fold(mut sum: u32) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
 }
 
 /// The link is up exactly while the other end is.
