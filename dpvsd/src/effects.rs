@@ -187,7 +187,7 @@ impl Devices {
 
 /// What the device can do, in the order of `dpip -v link show`.
 fn capabilities(port: &Port, bus: &str) -> Vec<(String, String)> {
-    let hexadecimal = ["rx_ol_capa", "tx_ol_capa", "flowtype_rss_ol", "speed_capa"];
+    let hexadecimal = ["rx_ol_capa", "tx_ol_capa", "flowtype_rss_ol"];
     let limits = port.limits().into_iter().map(|(title, value)| {
         let text = if hexadecimal.contains(&title) { format!("{value:#x}") } else { value.to_string() };
         (title, text)
