@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: `dpip [OPTIONS] OBJECT COMMAND [WORDS]`, with options anywhere.
 //!
-//! clap reads what [`OPTIONS`] and [`object::OBJECTS`] describe; the words behind a command are the object's business.
+//! clap reads what [`OPTIONS`] and [`OBJECTS`] describe; the words behind a command are the object's business.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
