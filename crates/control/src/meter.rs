@@ -145,23 +145,21 @@ impl Record {
             self.retire(retired);
             *self = Record { generation: told.generation, ..Record::default() };
         }
-        let present = state.dest_in(id).filter(|(generation, _)| *generation == told.generation);
-        if let Some((_, dest)) = present {
-            self.service = (dest.service, state.services.generation(dest.service.0));
-        }
+        self.service = state.parent(id, told.generation).unwrap_or(self.service);
+        let present = state.dest_in(id).is_some_and(|(generation, _)| generation == told.generation);
         let now = counters(told);
         if self.retired {
             *retired.entry(self.service).or_default() += grown(&self.counters, &now);
         }
         (self.counters, self.active, self.inactive) = (now, told.active, told.inactive);
-        if present.is_none() {
+        if !present {
             self.retire(retired);
         }
     }
 
     /// Moves its counts to its service, once.
     fn retire(&mut self, retired: &mut HashMap<(ServiceId, u32), Counters>) {
-        // Generation 0 is no service: the destination came and went between two looks.
+        // Generation 0 is no service: the destination came and another took its slot between two looks.
         if self.generation != 0 && self.service.1 != 0 && !self.retired {
             *retired.entry(self.service).or_default() += self.counters;
         }

@@ -146,6 +146,8 @@ pub struct State {
     link_at: HashMap<String, LinkId>,
     addr_at: HashMap<IpAddr, Vec<AddrKey>>,
     laddr_uses: HashMap<IpAddr, LaddrUse>,
+    /// The service of the present or last server in each slot, with the service's generation.
+    parents: Vec<(ServiceId, u32)>,
     version: u64,
     routing: u32,
     now: Tick,
@@ -172,6 +174,7 @@ impl State {
             link_at: HashMap::new(),
             addr_at: HashMap::new(),
             laddr_uses: HashMap::new(),
+            parents: Vec::new(),
             version: 1,
             routing: 1,
             now: Tick::default(),
@@ -268,6 +271,12 @@ impl State {
         Some((self.dests.generation(id.0), self.dests.get(id.0)?))
     }
 
+    /// The service of a server that is or was last in a slot, with the service's generation.
+    pub(crate) fn parent(&self, id: DestId, generation: u32) -> Option<(ServiceId, u32)> {
+        let same = self.dests.generation(id.0) == generation;
+        self.parents.get(id.index()).copied().filter(|_| same)
+    }
+
     pub(crate) fn now(&self) -> Tick {
         self.now
     }
@@ -362,19 +371,7 @@ impl State {
     fn write(&mut self, row: Row) -> Row {
         match row {
             Row::Service(id, new) => self.write_service(id, new),
-            Row::Dest(id, new) => {
-                if let Some((_, dest)) = &new {
-                    self.dest_at.insert((dest.service, dest.addr), id);
-                }
-                let key = new.as_ref().map(|(_, dest)| (dest.service, dest.addr));
-                let old = self.dests.replace(id.0, new);
-                if let Some((_, dest)) = &old
-                    && key != Some((dest.service, dest.addr))
-                {
-                    self.dest_at.remove(&(dest.service, dest.addr));
-                }
-                Row::Dest(id, old)
-            }
+            Row::Dest(id, new) => self.write_dest(id, new),
             Row::Link(id, new) => {
                 self.routing += 1;
                 if let Some((_, link)) = &new {
@@ -401,6 +398,22 @@ impl State {
             Row::Timeouts(new) => Row::Timeouts(std::mem::replace(&mut self.timeouts, new)),
             Row::Options(new) => Row::Options(std::mem::replace(&mut self.options, new)),
         }
+    }
+
+    fn write_dest(&mut self, id: DestId, new: Option<(u32, Dest)>) -> Row {
+        let key = new.as_ref().map(|(_, dest)| (dest.service, dest.addr));
+        if let Some(key) = key {
+            self.dest_at.insert(key, id);
+            self.parents.resize(self.parents.len().max(id.index() + 1), (ServiceId(0), 0));
+            self.parents[id.index()] = (key.0, self.services.generation(key.0.0));
+        }
+        let old = self.dests.replace(id.0, new);
+        if let Some((_, dest)) = &old
+            && key != Some((dest.service, dest.addr))
+        {
+            self.dest_at.remove(&(dest.service, dest.addr));
+        }
+        Row::Dest(id, old)
     }
 
     fn write_service(&mut self, id: ServiceId, new: Option<(u32, Box<Service>)>) -> Row {

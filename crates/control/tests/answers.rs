@@ -108,6 +108,15 @@ fn counts_of_removed_servers_stay_in_their_service() {
 }
 
 #[test]
+fn a_server_that_was_removed_before_anybody_looked_is_counted_too() {
+    let mut state = balanced();
+    let mut meter = Meter::default();
+    set(&mut state, Set::DelDest(tcp(VIP), at("10.2.0.12:8080")));
+    meter.feed(&state, LcoreId(0), &[counted(1, 10), counted(1, 100)], Tick(0));
+    assert_eq!(listed(&state, &meter, None)[0].counters, numbers(110));
+}
+
+#[test]
 fn rates_are_the_average_of_two_second_samples() {
     let state = balanced();
     let mut meter = Meter::default();

@@ -103,6 +103,13 @@ pub(super) fn whole(config: &BootConfig) -> Vec<(String, String)> {
     found
 }
 
+/// What is understood and does nothing: the path of the block, and why.
+pub(super) fn idle(config: &BootConfig) -> Vec<(String, String)> {
+    let served = config.workers.iter().filter(|worker| worker.kind == WorkerKind::Kni);
+    let text = |name: &str| format!("worker {name} has no effect: control serves the host's own stack");
+    served.map(|worker| (format!("worker_defs/worker {}", worker.name), text(&worker.name))).collect()
+}
+
 fn device(device: &Device) -> Option<String> {
     let Device { name, driver, iface, pci, .. } = device;
     let by_iface = matches!(driver, Some(Driver::AfPacket | Driver::AfXdp | Driver::Tap));

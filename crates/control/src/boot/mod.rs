@@ -222,11 +222,12 @@ pub fn read(tree: &Tree) -> Result<Checked, Vec<Error>> {
         errors: Vec::new(),
     };
     reader.blocks(&tree.blocks, "", "");
-    for (place, text) in check::whole(&reader.config) {
-        let span = reader.places.get(&place).expect("what is checked was read from a block");
-        reader.errors.push(Error::new(span, text));
-    }
-    let Reader { config, warnings, errors, .. } = reader;
+    let Reader { config, places, mut warnings, mut errors } = reader;
+    let placed = |(place, text): (String, String)| {
+        Error::new(places.get(&place).expect("what is checked was read from a block"), text)
+    };
+    errors.extend(check::whole(&config).into_iter().map(placed));
+    warnings.extend(check::idle(&config).into_iter().map(placed));
     if errors.is_empty() { Ok(Checked { config, warnings }) } else { Err(errors) }
 }
 

@@ -353,6 +353,13 @@ fn a_number_out_of_range_gives_way_to_the_default_with_a_warning() {
 }
 
 #[test]
+fn a_worker_that_does_nothing_here_is_named() {
+    let checked = checked("worker_defs {\n worker cpu9 {\n type kni\n cpu_id 9\n }\n}").expect("good");
+    let warned: Vec<String> = checked.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warned, ["dpvs.conf:2: worker cpu9 has no effect: control serves the host's own stack"]);
+}
+
+#[test]
 fn every_flag_takes_on_and_off() {
     for (text, expected) in [
         ("xmit_ttl", true),
