@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! dpvs.conf: its tree of blocks, typed and checked.
 //!
-//! [`table::KEYS`] has every keyword with what it takes, its default, whether a reload changes it and a line of documentation;
+//! [`keys`] has every keyword with what it takes, its default, whether a reload changes it and a line of documentation;
 //! everything else here follows from that table.
 
 mod check;
@@ -24,7 +24,7 @@ use model::net::{AddrScope, IfAddr, RouteSpec};
 use sockopt::Set;
 
 pub use reload::{Reload, reload};
-pub use table::{KEYS, Key, WhenChanged};
+pub use table::{Key, WhenChanged, keys};
 pub use value::{Takes, Value};
 
 use value::Bad;
@@ -306,9 +306,7 @@ impl BootConfig {
 
     /// Sets the defaults of keys in the block at `path`, down to the next one that is repeated.
     fn set_defaults(&mut self, path: &str) {
-        for key in
-            KEYS.iter().filter(|key| !key.default.is_empty() && table::repeated_above(key.path) == path)
-        {
+        for key in keys().filter(|key| !key.default.is_empty() && table::repeated_above(key.path) == path) {
             let set = key.set(self, &key.takes.default(key.default));
             debug_assert!(set.is_ok(), "default of {}: {set:?}", key.path);
         }

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The director.
+
+use super::*;
+
+pub(super) const KEYS: &[Key] = &[
+    group("ipvs_defs", "The director."),
+    group("ipvs_defs/conn", "Connections."),
+    num(
+        "ipvs_defs/conn/conn_pool_size",
+        Number(1024, 134_217_728),
+        "1048576",
+        Restart,
+        "Connections all workers together can hold.",
+        |c, n| c.conns = n,
+    ),
+    num(
+        "ipvs_defs/conn/conn_init_timeout",
+        SECONDS,
+        "3",
+        Reload,
+        "Seconds a connection lives in which no state was reached yet.",
+        |c, n| c.options.conn_init_timeout = n,
+    ),
+    switch(
+        "ipvs_defs/conn/xmit_ttl",
+        "on",
+        "Counts down TTL and hop limit of packets to and from servers.",
+        |c| &mut c.options.xmit_ttl,
+    ),
+    ignored("ipvs_defs/conn/conn_pool_cache", "each worker has a table of its own"),
+    ignored("ipvs_defs/conn/expire_quiescent_template", "persistence is not there yet"),
+    ignored("ipvs_defs/conn/fast_xmit_close", "next hops are remembered by connection in any case"),
+    ignored("ipvs_defs/conn/redirect", "packets are handed to the worker that owns them where needed"),
+    group("ipvs_defs/udp", "UDP."),
+    ignored(
+        "ipvs_defs/udp/defence_udp_drop",
+        "what no service wants goes to the host's own stack only with kni on",
+    ),
+    ignored("ipvs_defs/udp/uoa_mode", "servers are not told client addresses yet"),
+    ignored("ipvs_defs/udp/uoa_max_trail", "servers are not told client addresses yet"),
+    group("ipvs_defs/udp/timeout", "Idle seconds of UDP connections by state."),
+    num(
+        "ipvs_defs/udp/timeout/oneway",
+        SECONDS,
+        "300",
+        Reload,
+        "While only the client was heard.",
+        |c, n| c.timeouts.udp[udp::State::OneWay as usize] = n,
+    ),
+    num("ipvs_defs/udp/timeout/normal", SECONDS, "300", Reload, "When both sides were heard.", |c, n| {
+        c.timeouts.udp[udp::State::Normal as usize] = n;
+    }),
+    ignored("ipvs_defs/udp/timeout/last", "no UDP connection has such a state"),
+    group("ipvs_defs/tcp", "TCP."),
+    ignored(
+        "ipvs_defs/tcp/defence_tcp_drop",
+        "what no service wants goes to the host's own stack only with kni on",
+    ),
+    group("ipvs_defs/tcp/timeout", "Idle seconds of TCP connections by state."),
+    num("ipvs_defs/tcp/timeout/none", SECONDS, "2", Reload, "Before any state.", |c, n| {
+        c.timeouts.tcp[tcp::State::None as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/established", SECONDS, "90", Reload, "While data flows.", |c, n| {
+        c.timeouts.tcp[tcp::State::Established as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/syn_sent", SECONDS, "3", Reload, "After the server's SYN.", |c, n| {
+        c.timeouts.tcp[tcp::State::SynSent as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/syn_recv", SECONDS, "30", Reload, "After the client's SYN.", |c, n| {
+        c.timeouts.tcp[tcp::State::SynRecv as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/fin_wait", SECONDS, "7", Reload, "When the server closed first.", |c, n| {
+        c.timeouts.tcp[tcp::State::FinWait as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/time_wait", SECONDS, "7", Reload, "When both sides closed.", |c, n| {
+        c.timeouts.tcp[tcp::State::TimeWait as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/close", SECONDS, "3", Reload, "After a reset.", |c, n| {
+        c.timeouts.tcp[tcp::State::Close as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/close_wait", SECONDS, "7", Reload, "When the client closed first.", |c, n| {
+        c.timeouts.tcp[tcp::State::CloseWait as usize] = n
+    }),
+    num(
+        "ipvs_defs/tcp/timeout/last_ack",
+        SECONDS,
+        "7",
+        Reload,
+        "Before the last acknowledgement.",
+        |c, n| c.timeouts.tcp[tcp::State::LastAck as usize] = n,
+    ),
+    num("ipvs_defs/tcp/timeout/listen", SECONDS, "120", Reload, "Listening.", |c, n| {
+        c.timeouts.tcp[tcp::State::Listen as usize] = n
+    }),
+    num("ipvs_defs/tcp/timeout/synack", SECONDS, "30", Reload, "After the SYN-ACK.", |c, n| {
+        c.timeouts.tcp[tcp::State::SynAck as usize] = n
+    }),
+    ignored("ipvs_defs/tcp/timeout/last", "no TCP connection has such a state"),
+    group("ipvs_defs/tcp/synproxy", "The SYN proxy of services that have it."),
+    key(
+        "ipvs_defs/tcp/synproxy/key_file",
+        Word("a path"),
+        "",
+        Restart,
+        "File with 32 hexadecimal digits that cookie keys follow from, for directors that share addresses; without it they are drawn at start.",
+        |c, v| put(&mut c.cookie_key_file, text(v).into()),
+    ),
+    group("ipvs_defs/tcp/synproxy/synack_options", "What SYN-ACKs to clients offer."),
+    num(
+        "ipvs_defs/tcp/synproxy/synack_options/mss",
+        Number(1, 65_535),
+        "8960",
+        Reload,
+        "Largest segment, in bytes; a link's MTU bounds it too.",
+        |c, n| c.options.syn_proxy.mss = n as u16,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/synack_options/ttl",
+        Number(1, 255),
+        "64",
+        Reload,
+        "TTL and hop limit.",
+        |c, n| c.options.syn_proxy.ttl = n as u8,
+    ),
+    switch("ipvs_defs/tcp/synproxy/synack_options/sack", "on", "Selective acknowledgements.", |c| {
+        &mut c.options.syn_proxy.sack
+    }),
+    key(
+        "ipvs_defs/tcp/synproxy/synack_options/wscale",
+        Number(0, 14),
+        "7",
+        Reload,
+        "Window shift before a server's own is known; 0 declines scaling.",
+        |c, v| {
+            c.options.syn_proxy.wscale = Some(number(v) as u8).filter(|&shift| shift > 0);
+            Ok(())
+        },
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/synack_options/learn",
+        "on",
+        "Whether the shift follows what servers use; off where directors share a key_file.",
+        |c| &mut c.options.syn_proxy.learn,
+    ),
+    switch("ipvs_defs/tcp/synproxy/synack_options/timestamp", "on", "Timestamps.", |c| {
+        &mut c.options.syn_proxy.timestamps
+    }),
+    switch(
+        "ipvs_defs/tcp/synproxy/synack_options/ecn",
+        "off",
+        "Classic ECN; only where every server does it.",
+        |c| &mut c.options.syn_proxy.ecn,
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/close_client_window",
+        "off",
+        "Whether clients may send only once the server has answered.",
+        |c| &mut c.options.syn_proxy.close_client_window,
+    ),
+    switch(
+        "ipvs_defs/tcp/synproxy/defer_rs_syn",
+        "off",
+        "Whether a server is only contacted once the client has sent data.",
+        |c| &mut c.options.syn_proxy.defer_rs_syn,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/rs_syn_max_retry",
+        Number(0, 99),
+        "3",
+        Reload,
+        "How often a SYN to a server is repeated.",
+        |c, n| c.options.syn_proxy.rs_syn_max_retry = n as u8,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/ack_storm_thresh",
+        Number(1, 999),
+        "100",
+        Reload,
+        "Equal acknowledgements in a row from a server after which more are dropped.",
+        |c, n| c.options.syn_proxy.ack_storm_thresh = n as u16,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/max_ack_saved",
+        Number(1, 63),
+        "10",
+        Reload,
+        "Packets kept for a connection until its server answers.",
+        |c, n| c.options.syn_proxy.max_ack_saved = n as u8,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/synack_rate",
+        Number(0, 4_294_967_295),
+        "0",
+        Reload,
+        "SYN-ACKs a second towards one neighbourhood of clients and worker; 0 for no limit.",
+        |c, n| c.options.syn_proxy.synack_rate = n,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/reset_rate",
+        Number(0, 4_294_967_295),
+        "100",
+        Reload,
+        "Resets a second towards one neighbourhood of clients and worker; 0 for no limit.",
+        |c, n| c.options.syn_proxy.reset_rate = n,
+    ),
+    group(
+        "ipvs_defs/tcp/synproxy/conn_reuse_state",
+        "States in which a client's new handshake replaces the old connection.",
+    ),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/close", "on", "CLOSE.", |c| {
+        &mut c.options.syn_proxy.reuse.close
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/time_wait", "on", "TIME_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.time_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/fin_wait", "on", "FIN_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.fin_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/close_wait", "on", "CLOSE_WAIT.", |c| {
+        &mut c.options.syn_proxy.reuse.close_wait
+    }),
+    switch("ipvs_defs/tcp/synproxy/conn_reuse_state/last_ack", "on", "LAST_ACK.", |c| {
+        &mut c.options.syn_proxy.reuse.last_ack
+    }),
+    group("sa_pool", "Local ports."),
+    ignored(
+        "sa_pool/pool_hash_size",
+        "local ports are leased by server, one address serves 64511 connections to each",
+    ),
+    ignored("sa_pool/flow_enable", FLOWS),
+];
