@@ -63,6 +63,8 @@ pub struct Line {
     pub sockpair: Option<Sockpair>,
     /// The three numbers of `--set`.
     pub times: Vec<u32>,
+    /// `--interval`, in seconds.
+    pub interval: u32,
     /// Commands may be commented: `ipvsadm-restore` drops lines that begin with `#`.
     pub notes: bool,
     /// `--ipc`.
@@ -200,6 +202,7 @@ impl Line {
             worker: None,
             sockpair: None,
             times: Vec::new(),
+            interval: 1,
             notes: false,
             ipc: None,
             style: None,
@@ -284,6 +287,7 @@ impl Line {
                 self.worker = worker.checked_sub(1);
             }
             Opt::Sockpair => self.sockpair = Some(sockpair(name, value)?),
+            Opt::Interval => self.interval = number(name, value, 1, 60)?,
             Opt::Ipc => self.ipc = Some(value.into()),
             Opt::Style => {
                 let style = word(name, value, &["stock", "dpvs"])?;

@@ -5,7 +5,7 @@
 
 use clap::{Arg, ArgAction, Command as Clap};
 
-use crate::options::{COMMANDS, CommandDef, OPTIONS, Opt, OptDef, Value};
+use crate::options::{COMMANDS, Command, CommandDef, OPTIONS, Opt, OptDef, RULES, Value};
 
 /// The command with all its options.
 pub fn command() -> Clap {
@@ -36,6 +36,33 @@ pub fn command() -> Clap {
 /// The help text.
 pub fn help() -> String {
     command().render_help().to_string()
+}
+
+/// The help of one command, by its letter or long name, with or without dashes; `None` if there is none.
+pub fn help_for(word: &str) -> Option<String> {
+    let name = word.trim_start_matches('-');
+    let named = |def: &&CommandDef| {
+        def.long == name
+            || name.chars().eq(def.short.iter().copied().take(1))
+            || name == "l" && def.short.contains(&'l')
+    };
+    let def = COMMANDS.iter().find(named).filter(|_| !name.is_empty())?;
+    let legal = |opt: &OptDef| {
+        let rules = RULES.iter().filter(|rule| rule.name == opt.name);
+        rules.flat_map(|rule| [rule.needs, rule.may, rule.alone]).any(|of| of.contains(&def.command))
+    };
+    let mut clap = Clap::new("ipvsadm")
+        .about(def.help)
+        .override_usage(format!("ipvsadm --{} [OPTIONS]", def.long))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .max_term_width(100);
+    let server = matches!(def.command, Command::AddServer | Command::EditServer);
+    for opt in OPTIONS.iter().filter(|opt| legal(opt)) {
+        let arg = option_arg(opt);
+        clap = clap.arg(if opt.opt == Opt::FullNat && server { arg.short('b') } else { arg });
+    }
+    Some(clap.render_help().to_string())
 }
 
 /// The line of `--version`. Scripts look for the version of ipvsadm whose commands are understood.
@@ -126,6 +153,7 @@ fn heading(opt: Opt) -> &'static str {
         | Opt::McastPort
         | Opt::McastTtl => "Synchronisation daemon",
         Opt::Atomic | Opt::Replace | Opt::DryRun => "Options of -R",
+        Opt::Interval => "Listings",
         Opt::Ipc | Opt::Style => "Everywhere",
         _ => "Listings",
     }
@@ -138,6 +166,17 @@ mod tests {
     #[test]
     fn clap_accepts_the_table() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_a_command_has_its_options_only() {
+        let help = help_for("-a").unwrap();
+        assert!(help.contains("-b, --fullnat") && help.contains("--real-server"));
+        assert!(!help.contains("--scheduler"));
+        assert_eq!(help_for("add-server"), Some(help));
+        assert!(help_for("--list").unwrap().contains("--json"));
+        assert_eq!(help_for("nonsense"), None);
+        assert_eq!(help_for("-"), None);
     }
 
     #[test]

@@ -34,7 +34,12 @@ impl Given {
         self.0.contains(&opt)
     }
 
-    fn named(&self, name: &str) -> Option<Opt> {
+    /// Whether an option of this name is given.
+    pub fn named(&self, name: &str) -> bool {
+        self.of(name).is_some()
+    }
+
+    fn of(&self, name: &str) -> Option<Opt> {
         self.0.iter().copied().find(|opt| opt.def().name == name)
     }
 }
@@ -53,7 +58,7 @@ pub fn check(command: Command, given: &Given) -> Result<(), String> {
     let word = command.def().long;
     let mut alone: Option<Opt> = None;
     for rule in RULES {
-        match given.named(rule.name) {
+        match given.of(rule.name) {
             None if rule.needs.contains(&command) => {
                 return Err(format!("--{word} needs {}", wanted(rule)));
             }

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod args;
+pub mod complete;
 pub mod describe;
 pub mod desired;
 pub mod fetch;
@@ -21,6 +22,8 @@ pub mod render;
 pub mod request;
 pub mod restore;
 pub mod session;
+pub mod shell;
 pub mod sort;
 pub mod tool;
+pub mod top;
 pub mod wrap;

@@ -36,6 +36,8 @@ pub enum Command {
     AddAllow,
     DelAllow,
     GetAllow,
+    Shell,
+    Top,
 }
 
 /// What else stands on a command line.
@@ -105,6 +107,7 @@ pub enum Opt {
     Atomic,
     Replace,
     DryRun,
+    Interval,
     Ipc,
     Style,
 }
@@ -269,6 +272,8 @@ pub const COMMANDS: &[CommandDef] = &[
         "strike a client or set off the allow list",
     ),
     command(GetAllow, &['W'], "get-whtlst", Value::None, "get-whtlst", "list who alone is accepted"),
+    command(Shell, &[], "shell", Value::None, "shell", "read commands from the terminal, with completion"),
+    command(Top, &[], "top", Value::None, "top", "watch services and servers"),
     command(Help, &['h'], "help", Value::None, "help", "print this help"),
     command(Version, &['v'], "version", Value::None, "version", "print the version"),
 ];
@@ -662,6 +667,14 @@ pub const OPTIONS: &[OptDef] = &[
         "with --atomic or --replace, print what would be done and do nothing",
     ),
     option(
+        Opt::Interval,
+        None,
+        "interval",
+        Value::Required("SECONDS"),
+        "interval",
+        "with --top, time between two looks, 1 to 60 (default 1)",
+    ),
+    option(
         Opt::Ipc,
         None,
         "ipc",
@@ -682,7 +695,7 @@ pub const OPTIONS: &[OptDef] = &[
 
 /// The legality matrix, in the order in which it is checked.
 pub const RULES: &[Rule] = &[
-    may("numeric", &[List, Save, GetLaddr, GetBlock, GetAllow]),
+    may("numeric", &[List, Save, GetLaddr, GetBlock, GetAllow, Top]),
     Rule { name: "connection", needs: &[], may: &[], alone: &[List] },
     Rule {
         name: SERVICE,
@@ -751,6 +764,7 @@ pub const RULES: &[Rule] = &[
     may("atomic", &[Restore]),
     may("replace", &[Restore]),
     may("dry-run", &[Restore]),
+    may("interval", &[Top]),
 ];
 
 /// Name of the options that say which service a command is about.

@@ -42,6 +42,10 @@ pub enum Action {
     Save,
     /// Runs the commands on standard input.
     Restore,
+    /// Reads commands from the terminal.
+    Shell,
+    /// Watches services.
+    Top,
     /// Prints the help.
     Help,
     /// Prints the version.
@@ -130,6 +134,8 @@ fn build(line: &Line) -> Result<Action, String> {
         Command::Restore => Action::Restore,
         Command::StartDaemon => Action::StartSync,
         Command::StopDaemon => Action::StopSync,
+        Command::Shell => Action::Shell,
+        Command::Top => Action::Top,
         Command::Help => Action::Help,
         Command::Version => Action::Version,
     })

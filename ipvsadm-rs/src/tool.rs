@@ -11,13 +11,16 @@ use crate::args::{self, Misuse, Style};
 use crate::input::Input;
 use crate::names::Names;
 use crate::session::Session;
-use crate::wrap;
+use crate::{complete, wrap};
 
 /// The environment variable that chooses how listings are written.
 pub const STYLE_VARIABLE: &str = "IPVSADM_STYLE";
 
 /// Runs one line, given as the words after the name of the program.
 pub fn run(words: &[String]) -> Exit {
+    if let Some((COMPLETE, words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return cli::exit::finish(TOOL, &completion(words), Exit::Done);
+    }
     let names = Names::system();
     let style = match style() {
         Ok(style) => style,
@@ -28,6 +31,17 @@ pub fn run(words: &[String]) -> Exit {
         Err(misuse) => return misused(&misuse),
     };
     run_lines(&names, style, line.ipc.as_deref(), |session| session.run(&line))
+}
+
+/// What may stand in place of the last of `words`, one a line.
+fn completion(words: &[String]) -> String {
+    let (word, before) = words.split_last().map_or(("", words), |(word, before)| (word.as_str(), before));
+    let ipc = before.windows(2).rfind(|pair| pair[0] == "--ipc").map(|pair| Path::new(&pair[1]));
+    let mut found = complete::candidates(before, &mut Client::new(socket_path(ipc)));
+    found.retain(|candidate| candidate.starts_with(word));
+    found.sort();
+    found.dedup();
+    found.into_iter().map(|word| word + "\n").collect()
 }
 
 fn run_lines(
@@ -96,3 +110,6 @@ fn misused(misuse: &Misuse) -> Exit {
 }
 
 const TOOL: &str = "ipvsadm";
+
+/// How shells ask for completion: this and then the words so far, the last one unfinished or empty.
+const COMPLETE: &str = "--complete";

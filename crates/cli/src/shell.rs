@@ -102,6 +102,7 @@ fn interact(tool: &str, commands: &mut impl Commands) -> io::Result<()> {
     let ended = converse(tool, &mut editor);
     if let Some(path) = &history {
         // A home that cannot be written costs the history and nothing else.
+        let _ = path.parent().map(std::fs::create_dir_all);
         let _ = editor.save_history(path);
     }
     ended
@@ -129,8 +130,11 @@ fn converse<C: Commands>(tool: &str, editor: &mut Editor<Prompt<'_, C>, FileHist
     }
 }
 
+/// The user's state directory is where histories belong: `$XDG_STATE_HOME`, else `~/.local/state`.
 fn history(tool: &str) -> Option<PathBuf> {
-    std::env::home_dir().map(|home| home.join(format!(".{tool}_history")))
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))?;
+    Some(state.join("dpvs").join(format!("{tool}_history")))
 }
 
 /// What the line editor asks.

@@ -47,7 +47,7 @@ impl Labels<'_> {
 }
 
 /// The protocol whose names the ports of a service and its servers have.
-fn transport(key: &ServiceKey) -> Option<Transport> {
+pub fn transport(key: &ServiceKey) -> Option<Transport> {
     match key {
         ServiceKey::Endpoint { transport, .. } => Some(*transport),
         ServiceKey::FwMark { .. } | ServiceKey::Match(_) => None,

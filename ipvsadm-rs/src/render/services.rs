@@ -102,29 +102,11 @@ impl Columns {
 
 impl Look<'_> {
     fn service(&self, service: &ServiceEntry, out: &mut dyn Write) -> io::Result<()> {
-        let name = self.service_name(&service.key);
+        let name = service_name(&service.key, self.labels, self.style);
         match self.columns {
             Columns::Stats(digits) => writeln!(out, "{name:<33}{}", counters(&service.counters, digits)),
             Columns::Rates(digits) => writeln!(out, "{name:<33}{}", rates(&service.rates, digits)),
             _ => writeln!(out, "{name} {}", annotations(service)),
-        }
-    }
-
-    fn service_name(&self, key: &ServiceKey) -> String {
-        match key {
-            ServiceKey::Endpoint { transport, vip } => {
-                let vip = self.labels.cut_end(*vip, Some(*transport), 33);
-                match self.style {
-                    Style::Stock => format!("{:<4} {vip}", protocol(*transport)),
-                    Style::Dpvs => format!("{}  {vip}", protocol(*transport)),
-                }
-            }
-            // The mark is shown as a signed number, as it always was.
-            ServiceKey::FwMark { family, mark } => {
-                let ipv6 = if *family == Family::Inet6 { " IPv6" } else { "" };
-                format!("FWM  {}{ipv6}", mark.get() as i32)
-            }
-            ServiceKey::Match(rule) => format!("MATCH {rule}"),
         }
     }
 
@@ -149,6 +131,25 @@ impl Look<'_> {
                 writeln!(out, "{name} {:<9} {:<11} {conns}", spec.weight, dest.persistent)
             }
         }
+    }
+}
+
+/// Protocol and name of a service, as a listing begins its row.
+pub fn service_name(key: &ServiceKey, labels: Labels<'_>, style: Style) -> String {
+    match key {
+        ServiceKey::Endpoint { transport, vip } => {
+            let vip = labels.cut_end(*vip, Some(*transport), 33);
+            match style {
+                Style::Stock => format!("{:<4} {vip}", protocol(*transport)),
+                Style::Dpvs => format!("{}  {vip}", protocol(*transport)),
+            }
+        }
+        // The mark is shown as a signed number, as it always was.
+        ServiceKey::FwMark { family, mark } => {
+            let ipv6 = if *family == Family::Inet6 { " IPv6" } else { "" };
+            format!("FWM  {}{ipv6}", mark.get() as i32)
+        }
+        ServiceKey::Match(rule) => format!("MATCH {rule}"),
     }
 }
 

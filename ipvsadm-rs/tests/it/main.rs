@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The tool as a whole, against a table in memory.
 
+mod complete;
 mod dpvs;
 mod replay;
 mod restore;
