@@ -2,6 +2,7 @@
 use std::collections::HashSet;
 
 use engine::proto::tcp;
+use engine::synproxy::config::Config as SynProxy;
 use keepalived_conf::tree;
 use model::MacAddr;
 use model::link::LinkChange;
@@ -328,6 +329,20 @@ fn what_is_wrong_is_named_with_line_and_remedy() {
     for (text, expected) in table {
         assert_eq!(errors(text), [expected], "{text}");
     }
+}
+
+#[test]
+fn the_syn_proxy_can_be_made_like_that_of_dpvs() {
+    let of = |text: &str| {
+        config(&format!("ipvs_defs {{\n tcp {{\n synproxy {{\n{text}\n}}\n}}\n}}")).options.syn_proxy
+    };
+    assert_eq!(of(""), SynProxy::default());
+    assert_eq!(of("compat dpvs"), SynProxy::dpvs());
+    let mixed = of("compat dpvs\nmax_ack_saved 5\nsynack_options {\nwscale 9\ntimestamp\n}");
+    let expected = SynProxy { max_ack_saved: 5, wscale: Some(9), timestamps: true, ..SynProxy::dpvs() };
+    assert_eq!(mixed, expected);
+    let late = errors("ipvs_defs {\n tcp {\n synproxy {\n max_ack_saved 5\n compat dpvs\n}\n}\n}");
+    assert!(late[0].starts_with("dpvs.conf:5: compat"), "{late:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The director.
 
+use engine::synproxy::config::Config as SynProxy;
+
 use super::*;
 
 pub(super) const KEYS: &[Key] = &[
@@ -98,6 +100,20 @@ pub(super) const KEYS: &[Key] = &[
     }),
     ignored("ipvs_defs/tcp/timeout/last", "no TCP connection has such a state"),
     group("ipvs_defs/tcp/synproxy", "The SYN proxy of services that have it."),
+    key(
+        "ipvs_defs/tcp/synproxy/compat",
+        Choice(&["dpvs"]),
+        "",
+        Reload,
+        "dpvs: whatever is not said below is as in DPVS. It comes first in its block.",
+        |c, _| {
+            if c.options.syn_proxy != SynProxy::default() {
+                return Err("it comes first in its block, before what it would undo".to_owned());
+            }
+            c.options.syn_proxy = SynProxy::dpvs();
+            Ok(())
+        },
+    ),
     key(
         "ipvs_defs/tcp/synproxy/key_file",
         Word("a path"),
