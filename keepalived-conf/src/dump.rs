@@ -5,57 +5,54 @@
 
 use std::collections::BTreeSet;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::keepalived::object::group::word;
 use crate::keepalived::object::{
     AccessGroup, AccessMember, Check, Checker, Connect, Dpvs, Encapsulation, FlushOnStop, Globals,
-    Granularity, Group, HttpCheck, Match, Persistence, RealServer, Service, SorryServer, Target, UdpCheck,
-    Url, VrrpInstance,
+    Granularity, Group, HttpCheck, LocalGroup, Match, Persistence, RealServer, Service, SorryServer, Ssl,
+    Target, TrackFile, Tunnel, UdpCheck, Url, VrrpInstance,
 };
 use crate::keepalived::report::{Fatal, Report, Severity};
 use crate::keepalived::script::Script;
 use crate::span::Span;
 
-/// The document of what was read.
-pub fn report(report: &Report) -> Value {
-    let config = &report.config;
-    let local_groups = config.local_groups.iter().map(|group| {
-        let entries = group
-            .addresses
-            .iter()
-            .map(|range| json!({"first": range.first, "last": range.last, "interface": range.interface}));
-        json!({"name": group.name, "entries": list(entries)})
-    });
-    let tunnels = config.tunnels.iter().map(|tunnel| {
-        json!({
-            "group": tunnel.group, "name": tunnel.name, "kind": tunnel.kind,
-            "local": tunnel.local, "remote": tunnel.remote, "if": tunnel.interface,
-        })
-    });
-    let track_files = config.track_files.iter().map(
-        |file| json!({"name": file.name, "file": file.file, "weight": file.weight, "reverse": file.reverse}),
-    );
-    let ssl = config.ssl.as_ref().map(
-        |ssl| json!({"password": ssl.password, "ca": ssl.ca, "certificate": ssl.certificate, "key": ssl.key}),
-    );
-    json!({
-        "schema": SCHEMA,
-        "config_id": report.config_id,
-        "globals": globals(&config.globals),
-        "groups": list(config.groups.iter().map(group)),
-        "services": list(config.services.iter().map(service)),
-        "local_address_groups": list(local_groups),
-        "deny_address_groups": list(config.deny_groups.iter().map(access_group)),
-        "allow_address_groups": list(config.allow_groups.iter().map(access_group)),
-        "tunnels": list(tunnels),
-        "vrrp_instances": list(config.vrrp_instances.iter().map(vrrp_instance)),
-        "track_files": list(track_files),
-        "ssl": ssl,
-        "warnings": warnings(report),
-        "adjustments": adjustments(report),
-        "skipped": skipped(report),
-    })
+/// The document of what was read. Services become JSON one at a time, because all at once take ten times the memory of
+/// the text.
+pub struct Document<'a>(pub &'a Report);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = self.0;
+        let config = &report.config;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("schema", &SCHEMA)?;
+        members.serialize_entry("config_id", &report.config_id)?;
+        members.serialize_entry("globals", &globals(&config.globals))?;
+        members.serialize_entry("groups", &Each(&config.groups, group))?;
+        members.serialize_entry("services", &Each(&config.services, service))?;
+        members.serialize_entry("local_address_groups", &Each(&config.local_groups, local_group))?;
+        members.serialize_entry("deny_address_groups", &Each(&config.deny_groups, access_group))?;
+        members.serialize_entry("allow_address_groups", &Each(&config.allow_groups, access_group))?;
+        members.serialize_entry("tunnels", &Each(&config.tunnels, tunnel_entry))?;
+        members.serialize_entry("vrrp_instances", &Each(&config.vrrp_instances, vrrp_instance))?;
+        members.serialize_entry("track_files", &Each(&config.track_files, track_file))?;
+        members.serialize_entry("ssl", &config.ssl.as_ref().map(ssl))?;
+        members.serialize_entry("warnings", &warnings(report))?;
+        members.serialize_entry("adjustments", &adjustments(report))?;
+        members.serialize_entry("skipped", &skipped(report))?;
+        members.end()
+    }
+}
+
+/// A list whose items become JSON as they are written.
+struct Each<'a, T>(&'a [T], fn(&T) -> Value);
+
+impl<T> Serialize for Each<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
 }
 
 /// The document of what cannot be used.
@@ -65,6 +62,29 @@ pub fn fatal(config_id: &str, fatal: &Fatal) -> Value {
         "config_id": config_id,
         "fatal": {"line": fatal.span.line, "keyword": fatal.keyword},
     })
+}
+
+fn local_group(group: &LocalGroup) -> Value {
+    let entries = group
+        .addresses
+        .iter()
+        .map(|range| json!({"first": range.first, "last": range.last, "interface": range.interface}));
+    json!({"name": group.name, "entries": list(entries)})
+}
+
+fn tunnel_entry(tunnel: &Tunnel) -> Value {
+    json!({
+        "group": tunnel.group, "name": tunnel.name, "kind": tunnel.kind,
+        "local": tunnel.local, "remote": tunnel.remote, "if": tunnel.interface,
+    })
+}
+
+fn track_file(file: &TrackFile) -> Value {
+    json!({"name": file.name, "file": file.file, "weight": file.weight, "reverse": file.reverse})
+}
+
+fn ssl(ssl: &Ssl) -> Value {
+    json!({"password": ssl.password, "ca": ssl.ca, "certificate": ssl.certificate, "key": ssl.key})
 }
 
 fn list(items: impl Iterator<Item = Value>) -> Value {

@@ -41,12 +41,14 @@ type Ended = Result<(String, u8), String>;
 /// A document is printed for what keepalived would refuse, too: it says so.
 fn print_dump(matches: &ArgMatches) -> Ended {
     let (path, id) = (args::path(matches, "FILE"), args::config_id(matches));
-    let document = match keepalived::load(path, &id) {
-        Ok(report) => dump::report(&report),
+    let mut text = match keepalived::load(path, &id) {
+        Ok(report) => serde_json::to_string_pretty(&dump::Document(&report)),
         Err(fatal) if fatal.span.line == 0 => return Err(fatal.to_string()),
-        Err(fatal) => dump::fatal(&id, &fatal),
-    };
-    Ok((format!("{document:#}\n"), DONE))
+        Err(fatal) => serde_json::to_string_pretty(&dump::fatal(&id, &fatal)),
+    }
+    .map_err(|error| error.to_string())?;
+    text.push('\n');
+    Ok((text, DONE))
 }
 
 fn check(matches: &ArgMatches) -> Ended {

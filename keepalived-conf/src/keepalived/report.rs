@@ -10,7 +10,6 @@ use crate::span::Span;
 
 /// Why nothing can be made of the input: keepalived would not run either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{span}: fatal: {reason}")]
 pub struct Fatal {
     /// The place.
     pub span: Span,
@@ -138,6 +137,16 @@ codes! {
     LocalGroupNotFound "local_group_not_found" "no such local_address_group, no local address is used",
     DenyGroupNotFound "deny_group_not_found" "no such deny_address_group, nothing is denied",
     AllowGroupNotFound "allow_group_not_found" "no such allow_address_group, nothing is allowed specially",
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.span.line {
+            // The file as a whole.
+            0 => write!(f, "{}: fatal: {}", self.span.file, self.reason),
+            _ => write!(f, "{}: fatal: {}", self.span, self.reason),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
