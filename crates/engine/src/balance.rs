@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TCP and UDP packets: to the connection they belong to, or to a new one if a service wants them.
 
+use std::hint::black_box;
 use std::ops::ControlFlow::{Break, Continue};
 
 use packet::{Buffer, Csum, proto, tcp};
@@ -9,6 +10,7 @@ use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
 use crate::flow::Parsed;
 use crate::ids::{LcoreId, LinkId};
 use crate::l3::Ip;
+use crate::laddr::Lease;
 use crate::lcore::{Config, Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::lookup::Target;
@@ -23,6 +25,15 @@ use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use crate::{fullnat, l4};
+
+/// The server's side of a new connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Far {
+    /// What the server's packets will carry.
+    pub(crate) outbound: Tuple,
+    /// The local port they come to, where one is leased.
+    lease: Option<Lease>,
+}
 
 impl<P: Buffer> Lcore<P> {
     /// A whole TCP or UDP packet.
@@ -122,9 +133,9 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::L4Checksum);
         }
         let dest = self.schedule(svc, cx.snap)?;
-        let outbound = self.lease(svc, dest, ip.proto, cx.snap)?;
-        let seq_delta = self.seq_delta(bytes, ip, &outbound, cx);
-        self.enter(svc, dest, probe, outbound, seq_delta, cx)
+        let far = self.lease(svc, dest, ip.proto, cx.snap)?;
+        let seq_delta = self.seq_delta(bytes, ip, &far.outbound, cx);
+        self.enter(svc, dest, probe, far, seq_delta, cx)
     }
 
     /// The worker that has the connection of a packet to a local address, `None` for packets to anything else.
@@ -148,16 +159,16 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
-    /// Leases a local port towards `dest`, local addresses in turn. What the server's packets will carry.
-    pub(crate) fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Tuple> {
+    /// Leases a local port towards `dest`, local addresses in turn.
+    pub(crate) fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Far> {
         let Config { id: me, workers, .. } = self.config;
         let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
         let mut reason = DropReason::NoLaddr;
         for step in 0..svc.laddrs.len() {
             let at = (cursor + step) % svc.laddrs.len();
             let laddr = svc.laddrs[at];
-            let (true, Some(&link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), snap.laddrs.get(&laddr))
-            else {
+            let link = snap.lookup.target(laddr).and_then(|target| target.laddr);
+            let (true, Some(link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), link) else {
                 continue;
             };
             reason = DropReason::LportExhausted;
@@ -167,12 +178,13 @@ impl<P: Buffer> Lcore<P> {
                     || returning(lport)
                         .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
             };
-            let Some(lport) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
+            let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
             if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
                 *cursor = (at + 1) as u32;
             }
-            if let Some(tuple) = returning(lport) {
-                return Continue(tuple);
+            if let Some(outbound) = returning(lease.port) {
+                black_box(self.conns.warm_index(&self.conns.probe(outbound, proto)));
+                return Continue(Far { outbound, lease: Some(lease) });
             }
         }
         drop(reason)
@@ -200,7 +212,7 @@ impl<P: Buffer> Lcore<P> {
         svc: &Service,
         dest: &Dest,
         probe: &Probe,
-        outbound: Tuple,
+        Far { outbound, lease }: Far,
         seq_delta: u32,
         cx: Cx<'_>,
     ) -> Step<ConnId> {
@@ -213,13 +225,15 @@ impl<P: Buffer> Lcore<P> {
             dest_generation: dest.generation,
             forwarding: dest.forwarding,
             conn_timeout: svc.conn_timeout,
+            lease: lease.map(|lease| lease.range),
         };
         let jitter = (self.roll() >> 60) as u8;
         let id = match self.conns.insert(&new, cx.snap.options.conn_init_timeout, jitter, cx.now) {
             Ok(id) => id,
             Err(reason) => {
-                let local = outbound.target();
-                self.leases.release(local.ip(), dest.addr, probe.proto, local.port());
+                if let Some(lease) = lease {
+                    self.leases.release(lease);
+                }
                 return drop(reason);
             }
         };

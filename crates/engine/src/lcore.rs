@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one worker owns, and how the rest of the daemon speaks to it.
 
+use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 
+use arrayvec::ArrayVec;
 use foldhash::quality::FixedState;
 use model::{ConnEntry, Transport};
 use packet::{Buffer, ether, proto};
@@ -12,7 +14,7 @@ use crate::counters::{DestCounters, DestTable, LinkCounters, Traffic};
 use crate::flow::Parsed;
 use crate::icmp::Limiter;
 use crate::ids::{DestId, LcoreId, LinkId, PortId};
-use crate::laddr::{Leases, Usage};
+use crate::laddr::{Lease, Leases, Usage};
 use crate::link::{Link, Mac};
 use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
 use crate::pipeline::{Cx, Origin};
@@ -163,14 +165,8 @@ impl<P: Buffer> Lcore<P> {
 
     /// Lets time pass: expires connections, ages neighbours. Call at least a few times a second; the work of one call is bounded.
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
-        let mut budget = TICK_BUDGET;
-        while let Some(id) = self.conns.next_expired(now, &mut budget) {
-            let cx = Cx { snap, now, port: PortId(0), origin: Origin::Wire };
-            if !self.is_pending(id) || !self.ask_again(id, cx, out) {
-                self.close(id, out);
-            }
-        }
-        let mut events: arrayvec::ArrayVec<NeighEvent<P>, BURST> = arrayvec::ArrayVec::new();
+        self.expire(snap, now, out);
+        let mut events: ArrayVec<NeighEvent<P>, BURST> = ArrayVec::new();
         // One entry gives up a whole queue at most; what does not fit is handled at once.
         let (traffic, neighs) = (&mut self.traffic, &mut self.neighs);
         neighs.expire(now, BURST / 4, |event| match event {
@@ -190,6 +186,27 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
+    /// Closes connections whose time is up. They are taken in bursts, so that the memory each needs is on its way before the first
+    /// is closed.
+    fn expire(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        let cx = Cx { snap, now, port: PortId(0), origin: Origin::Wire };
+        let mut budget = TICK_BUDGET;
+        let mut expired: ArrayVec<ConnId, BURST> = ArrayVec::new();
+        loop {
+            expired.extend(std::iter::from_fn(|| self.conns.next_expired(now, &mut budget)).take(BURST));
+            black_box(expired.iter().fold(0, |mix, &id| mix ^ self.conns.warm_removal(id)));
+            for &id in &expired {
+                if !self.is_pending(id) || !self.ask_again(id, cx, out) {
+                    self.close(id, out);
+                }
+            }
+            if expired.len() < BURST {
+                return;
+            }
+            expired.clear();
+        }
+    }
+
     /// Removes a connection and gives back what it held.
     pub(crate) fn close(&mut self, id: ConnId, out: &mut impl Sink<P>) {
         let conn = *self.conns.get(id);
@@ -197,9 +214,9 @@ impl<P: Buffer> Lcore<P> {
             self.drop_held(conn.session, out);
             self.proxy.sessions.remove(conn.session);
         }
-        let outbound = self.conns.tuple(id, Dir::Outbound);
-        let (server, local) = (outbound.source(), outbound.target());
-        self.leases.release(local.ip(), server, conn.proto(), local.port());
+        if let Some(range) = conn.lease() {
+            self.leases.release(Lease { port: self.conns.tuple(id, Dir::Outbound).target_port(), range });
+        }
         if let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) {
             let count = if conn.active { &mut counters.active } else { &mut counters.inactive };
             *count = count.saturating_sub(1);

@@ -123,7 +123,7 @@ struct Held<P> {
 pub struct NeighTable<P> {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    by_addr: HashMap<(LinkId, IpAddr), NeighId, RandomState>,
+    by_addr: HashMap<(u16, u128), NeighId, RandomState>,
     held: Vec<Held<P>>,
     held_free: Vec<u32>,
     /// Where the next look for ended states begins.
@@ -203,7 +203,7 @@ impl<P> NeighTable<P> {
 
     /// The entry for a next hop, if there is one.
     pub fn find(&self, link: LinkId, addr: IpAddr) -> Option<NeighRef> {
-        let id = *self.by_addr.get(&(link, addr))?;
+        let id = *self.by_addr.get(&key(link, addr))?;
         Some(NeighRef { id, generation: self.slots[id.0 as usize].generation })
     }
 
@@ -231,7 +231,7 @@ impl<P> NeighTable<P> {
             waiting: 0,
         });
         let generation = slot.generation;
-        self.by_addr.insert((link, addr), NeighId(at));
+        self.by_addr.insert(key(link, addr), NeighId(at));
         Ok(NeighRef { id: NeighId(at), generation })
     }
 
@@ -344,7 +344,7 @@ impl<P> NeighTable<P> {
             lost(packet);
         }
         if let Some(entry) = self.slots[at].entry.take() {
-            self.by_addr.remove(&(entry.link, entry.addr));
+            self.by_addr.remove(&key(entry.link, entry.addr));
             self.free.push(at as u32);
         }
     }
@@ -402,6 +402,15 @@ impl<P> NeighTable<P> {
         let slot = self.slots.get_mut(at.id.0 as usize)?;
         if slot.generation == at.generation { slot.entry.as_mut() } else { None }
     }
+}
+
+/// The key of an entry: IPv4 addresses as IPv6 maps them, so that both hash fast.
+fn key(link: LinkId, addr: IpAddr) -> (u16, u128) {
+    let addr = match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(addr) => addr.to_bits(),
+    };
+    (link.0, addr)
 }
 
 impl Entry {

@@ -87,9 +87,9 @@ impl<P: Buffer> Lcore<P> {
             index ^= self.conns.warm_index(&parsed.probe);
         }
         black_box(index);
-        let mut conns = 0;
+        let (mut conns, mut new) = (0, 0);
         for parsed in parsed.iter_mut().filter(|parsed| parsed.kind == Kind::Flow) {
-            conns ^= self.conns.warm_conn(&mut parsed.probe);
+            conns ^= self.conns.warm_conn(&mut parsed.probe, &mut new);
         }
         black_box(conns);
     }

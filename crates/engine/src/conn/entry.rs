@@ -63,6 +63,8 @@ pub struct NewConn {
     pub forwarding: Forwarding,
     /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
+    /// The range its local port was leased from, if it was.
+    pub lease: Option<u32>,
 }
 
 /// One connection.
@@ -100,6 +102,8 @@ pub struct Conn {
     pub egress: [Egress; 2],
     /// The service that took it.
     pub service: ServiceId,
+    /// The range its local port was leased from.
+    pub(super) lease: u32,
     /// Its session with the SYN proxy, if that opened it; see [`Conn::is_proxied`].
     pub session: u32,
     /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
@@ -132,6 +136,7 @@ impl Conn {
         seq_delta: 0,
         egress: [Egress { routing: 0, neigh: NeighRef::NONE, link: LinkId(0), mtu: 0 }; 2],
         service: ServiceId(0),
+        lease: NIL,
         session: NIL,
         conn_timeout: 0,
         jitter: 0,
@@ -145,6 +150,11 @@ impl Conn {
     #[inline(always)]
     pub fn proto(&self) -> u8 {
         self.proto
+    }
+
+    /// The range its local port was leased from, if it was.
+    pub fn lease(&self) -> Option<u32> {
+        (self.lease != NIL).then_some(self.lease)
     }
 
     /// Whether the SYN proxy opened it.

@@ -107,7 +107,7 @@ impl Index {
     pub fn insert(&mut self, hash: u64, reference: Reference) -> bool {
         let (home, tag) = self.places(hash);
         let partner = self.partner(home, tag);
-        let has_room = |bucket: &Bucket| bucket.tags.contains(&0);
+        let has_room = |bucket: &Bucket| Hits::of(bucket, 0).next().is_some();
         if !has_room(&self.buckets[home]) && !has_room(&self.buckets[partner]) {
             // Only now, and rarely: somebody has to move.
             let moved = self.make_room(home) || self.make_room(partner);
@@ -200,14 +200,14 @@ impl Iterator for Hits {
 
 /// Puts an entry into a bucket with room.
 fn put(bucket: &mut Bucket, tag: u16, reference: Reference, guest: bool) {
-    let slot = bucket.tags.iter().position(|&t| t == 0).expect("the caller saw a free slot");
+    let slot = Hits::of(bucket, 0).next().expect("the caller saw a free slot");
     bucket.tags[slot] = tag;
     bucket.references[slot] = reference;
     bucket.guests |= u16::from(guest) << slot;
 }
 
 fn take(bucket: &mut Bucket, tag: u16, reference: Reference) -> bool {
-    let at = (0..SLOTS).find(|&slot| bucket.tags[slot] == tag && bucket.references[slot] == reference);
+    let at = Hits::of(bucket, tag).find(|&slot| bucket.references[slot] == reference);
     if let Some(slot) = at {
         clear(bucket, slot);
     }

@@ -25,9 +25,8 @@ use wide::Wide;
 pub struct ConnTable {
     conns: Vec<Conn>,
     wide: Wide,
-    /// First of the free slots below the end of `conns`, threaded through `next`, and their number.
-    free: u32,
-    free_len: usize,
+    /// Free slots below the end of `conns`; the one freed last is taken first.
+    free: Vec<u32>,
     capacity: usize,
     index: Index,
     wheel: Wheel,
@@ -65,8 +64,7 @@ impl ConnTable {
         ConnTable {
             conns: Vec::with_capacity(capacity),
             wide: Wide::new(capacity),
-            free: NIL,
-            free_len: 0,
+            free: Vec::with_capacity(capacity),
             capacity,
             index: Index::new(2 * capacity),
             wheel: Wheel::new(NIL),
@@ -83,7 +81,7 @@ impl ConnTable {
 
     /// Connections in it.
     pub fn len(&self) -> usize {
-        self.conns.len() - self.free_len
+        self.conns.len() - self.free.len()
     }
 
     /// Whether it has no connection.
@@ -98,13 +96,14 @@ impl ConnTable {
 
     /// Bytes set aside for it, both directions and the index included.
     pub fn bytes(&self) -> usize {
-        self.index.bytes() + self.wide.bytes() + self.conns.capacity() * size_of::<Conn>()
+        let each = size_of::<Conn>() + size_of::<u32>();
+        self.index.bytes() + self.wide.bytes() + self.conns.capacity() * each
     }
 
     /// A search for the connection a packet belongs to.
     #[inline(always)]
     pub fn probe(&self, tuple: Tuple, proto: u8) -> Probe {
-        Probe { tuple, proto, hash: tuple.hash(proto, &self.seed), hint: Guess::Unknown }
+        Probe { tuple, proto, hash: tuple.place(proto, &self.seed), hint: Guess::Unknown }
     }
 
     /// Touches the index line `probe` will need.
@@ -113,15 +112,30 @@ impl ConnTable {
         self.index.warm(probe.hash)
     }
 
-    /// Touches the lines of the connection `probe` will probably find, and notes which it is.
+    /// Touches the lines of the connection `probe` will probably find, and notes which it is; of the slot a new one would get when
+    /// there is none. `new` counts those.
     #[inline(always)]
-    pub fn warm_conn(&self, probe: &mut Probe) -> u32 {
+    pub fn warm_conn(&self, probe: &mut Probe, new: &mut usize) -> u32 {
         probe.hint = self.index.guess(probe.hash);
-        let Guess::Perhaps(reference) = probe.hint else { return 0 };
-        let id = ConnId(reference >> 1);
+        let id = match probe.hint {
+            Guess::Perhaps(reference) => Some(ConnId(reference >> 1)),
+            Guess::Absent | Guess::Unknown => {
+                *new += 1;
+                self.free.len().checked_sub(*new).map(|at| ConnId(self.free[at]))
+            }
+        };
+        let Some(id) = id else { return 0 };
         let wide = if let Tuple::V6(_) = probe.tuple { self.wide.warm(id) } else { 0 };
         let conn = self.get(id);
         conn.last_seen ^ conn.next ^ wide as u32
+    }
+
+    /// Touches the index lines that a removal will need.
+    #[inline(always)]
+    pub fn warm_removal(&self, id: ConnId) -> u16 {
+        let proto = self.get(id).proto;
+        let hash = |dir| self.tuple(id, dir).place(proto, &self.seed);
+        self.index.warm(hash(Dir::Inbound)) ^ self.index.warm(hash(Dir::Outbound))
     }
 
     /// The connection and direction of a packet.
@@ -227,6 +241,7 @@ impl ConnTable {
             dest_generation: new.dest_generation,
             forwarding: new.forwarding,
             conn_timeout: new.conn_timeout,
+            lease: new.lease.unwrap_or(NIL),
             last_seen: wheel::ticks(now),
             ..Conn::FREE
         };
@@ -238,14 +253,10 @@ impl ConnTable {
     }
 
     fn take_slot(&mut self) -> ConnId {
-        if self.free == NIL {
+        self.free.pop().map(ConnId).unwrap_or_else(|| {
             self.conns.push(Conn::FREE);
-            return ConnId(self.conns.len() as u32 - 1);
-        }
-        let id = ConnId(self.free);
-        self.free = self.get(id).next;
-        self.free_len -= 1;
-        id
+            ConnId(self.conns.len() as u32 - 1)
+        })
     }
 
     fn write(&mut self, id: ConnId, dir: Dir, tuple: Tuple) {
@@ -262,8 +273,7 @@ impl ConnTable {
 
     fn give_back(&mut self, id: ConnId) {
         *self.get_mut(id) = Conn::FREE;
-        self.get_mut(id).next = std::mem::replace(&mut self.free, id.0);
-        self.free_len += 1;
+        self.free.push(id.0);
     }
 
     /// Removes a connection.
@@ -271,7 +281,7 @@ impl ConnTable {
         self.disarm(id);
         let proto = self.get(id).proto;
         for dir in [Dir::Inbound, Dir::Outbound] {
-            let hash = self.tuple(id, dir).hash(proto, &self.seed);
+            let hash = self.tuple(id, dir).place(proto, &self.seed);
             let there = self.index.remove(hash, id.0 << 1 | dir as u32);
             debug_assert!(there, "both directions of a connection are in the index");
         }

@@ -24,6 +24,7 @@ fn new_conn(client: &str, server: &str) -> NewConn {
         dest_generation: 0,
         forwarding: Forwarding::FullNat,
         conn_timeout: 0,
+        lease: None,
     }
 }
 

@@ -168,10 +168,10 @@ impl<P: Buffer> Lcore<P> {
         self.proxy.counters.ok_ack += 1;
         let Received { ip, probe, .. } = received;
         let dest = self.schedule(svc, cx.snap)?;
-        let outbound = self.lease(svc, dest, ip.proto, cx.snap)?;
+        let far = self.lease(svc, dest, ip.proto, cx.snap)?;
         let isn = fields.seq.wrapping_sub(1);
-        let seq_delta = self.fresh_isn(&outbound, ip.proto, cx.now).wrapping_sub(isn);
-        let id = self.enter(svc, dest, probe, outbound, seq_delta, cx)?;
+        let seq_delta = self.fresh_isn(&far.outbound, ip.proto, cx.now).wrapping_sub(isn);
+        let id = self.enter(svc, dest, probe, far, seq_delta, cx)?;
         let announced = self.proxy.announced_in(svc, &cx.snap.options.syn_proxy, proof.slot);
         let mut session = Session::pending(fields.ack.wrapping_sub(1), isn, proof.offer);
         session.announced = proof.offer.wscale.and(announced.wscale);
