@@ -55,8 +55,8 @@ fn rounds(traffic: Traffic, flows: u32) -> u32 {
     let rounds = 1024_u32.div_ceil(flows);
     match traffic {
         Traffic::Tcp => match flows {
-            ..=1 => 1024,
-            ..=1000 => 20,
+            0..=1 => 1024,
+            2..=1000 => 20,
             _ => 4,
         },
         _ => rounds,
