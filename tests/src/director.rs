@@ -40,7 +40,7 @@ impl Director {
         }
         cmd = cmd.arg("--workers").arg(plan.workers);
         let mut daemon = Background::start(&cmd, &dir.join(format!("{name}.log")))?;
-        daemon.wait_for("ready", Duration::from_secs(20))?;
+        daemon.wait_for("ready ports=", Duration::from_secs(20))?;
         Ok(Director { daemon, ipc, command: cmd.to_string() })
     }
 

@@ -6,6 +6,8 @@ use std::ffi::c_void;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
 use crate::device::DeviceSpec;
 use crate::error::Error;
@@ -25,6 +27,7 @@ pub(crate) struct Borrowed {
     flags: i32,
     mtu: u32,
     mac: [u8; 6],
+    _claim: UnixListener,
 }
 
 impl Borrowed {
@@ -38,7 +41,13 @@ impl Borrowed {
             cause,
             said: String::new(),
         })?;
-        Ok(Borrowed { netdev, flags, mtu, mac })
+        let claim = claim(&netdev.name).map_err(|cause| Error::Port {
+            device: spec.name().to_owned(),
+            what: format!("use interface {}: another device or daemon has it", netdev.name),
+            cause,
+            said: String::new(),
+        });
+        Ok(Borrowed { netdev, flags, mtu, mac, _claim: claim? })
     }
 
     /// The interface.
@@ -72,6 +81,12 @@ impl Drop for Borrowed {
             Ok(()) => {}
         }
     }
+}
+
+/// Takes an interface for this process and device alone. Two of them on one interface would both receive every packet. Abstract
+/// names belong to a network namespace, as interfaces do, and are free again when their process ends in whatever way.
+fn claim(name: &str) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("dpvs-interface-{name}"))?)
 }
 
 /// Queues of an interface.
