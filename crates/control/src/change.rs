@@ -12,7 +12,7 @@ use engine::snapshot::Options;
 use model::MacAddr;
 
 use crate::ordered::Placed;
-use crate::state::{Addr, AddrKey, Dest, Link, Route, RouteId, Service};
+use crate::rows::{Addr, AddrKey, Dest, Link, Route, RouteId, Service};
 
 /// Rows to replace, in order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -41,7 +41,7 @@ fn links(state: &State) -> Vec<Option<Link>> {
         let Some(link) = state.find_link(&addr.spec.dev) else { continue };
         addrs.entry(link).or_default().push((addr.spec.prefix.addr, addr.spec.prefix.len));
     }
-    let compiled = |(at, link): (usize, Option<&crate::state::Link>)| {
+    let compiled = |(at, link): (usize, Option<&crate::rows::Link>)| {
         let (id, link) = (LinkId(at as u16), link?);
         Some(Link {
             id,
@@ -109,7 +109,7 @@ fn neighs(state: &State) -> Vec<(LinkId, IpAddr, engine::link::Mac)> {
 }
 
 fn services(state: &State) -> Vec<Option<Service>> {
-    let compiled = |(id, service): (u32, Option<&Box<crate::state::Service>>)| {
+    let compiled = |(id, service): (u32, Option<&Box<crate::rows::Service>>)| {
         let service = service?;
         let (transport, vip) = endpoint(&service.key)?;
         Some(Service {
@@ -130,7 +130,7 @@ fn services(state: &State) -> Vec<Option<Service>> {
 }
 
 fn dests(state: &State) -> Vec<Option<Dest>> {
-    let compiled = |(id, dest): (u32, Option<&crate::state::Dest>)| {
+    let compiled = |(id, dest): (u32, Option<&crate::rows::Dest>)| {
         let dest = dest?;
         let asked = state.service_in(dest.service).and_then(|service| endpoint(&service.key));
         let port = match (dest.addr.port(), asked) {

@@ -27,6 +27,7 @@ pub mod observed;
 mod ordered;
 pub mod ports;
 pub mod rates;
+pub mod rows;
 mod slots;
 pub mod state;
 mod transaction;

@@ -10,7 +10,8 @@ use sockopt::Status;
 
 use super::net::chosen;
 use crate::observed::Observed;
-use crate::state::{Link, State};
+use crate::rows::Link;
+use crate::state::State;
 
 pub(super) fn links(state: &State, dev: Option<&str>) -> Result<Vec<LinkInfo>, Status> {
     Ok(listed(state, dev)?.map(|(id, link)| info(state, id, link)).collect())

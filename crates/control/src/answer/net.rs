@@ -28,7 +28,7 @@ pub(super) fn addrs(
     let link = chosen(state, dev)?;
     let servers = servers_by_laddr(state);
     let rows = state.addrs.rows().filter(|(key, _)| wanted(link, key.link) && of(family, key.prefix.addr));
-    let entry = |(key, row): (&crate::state::AddrKey, &crate::state::Addr)| {
+    let entry = |(key, row): (&crate::rows::AddrKey, &crate::rows::Addr)| {
         let addr = key.prefix.addr;
         let used_here = state.laddr_use(addr).is_some_and(|(link, _)| link == key.link);
         let left = |until: Option<Tick>| until.map_or(0, |at| seconds(at.since(now)));

@@ -9,7 +9,8 @@ use sockopt::Status;
 use sockopt::reply::{DestEntry, LaddrEntry, Page, ServiceEntry};
 
 use crate::observed::Observed;
-use crate::state::{Service, State};
+use crate::rows::Service;
+use crate::state::State;
 
 /// Servers and local addresses in a page, about: services are never cut.
 const PAGE: usize = 1000;

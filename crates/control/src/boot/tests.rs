@@ -285,6 +285,7 @@ fn what_is_wrong_is_named_with_line_and_remedy() {
         ),
         (&device("pci 3"), "dpvs.conf:3: pci `3`: no PCI address: such as 0000:03:00.0 expected"),
         (&device("vlan 4095 { }"), "dpvs.conf:3: vlan `4095`: an identifier from 1 to 4094 expected"),
+        (&device("vlan 05 { }"), "dpvs.conf:3: vlan `05`: an identifier from 1 to 4094 expected"),
         (
             &device("driver af_packet"),
             "dpvs.conf:2: device dpdk0: its driver needs the name of an interface (iface)",
@@ -542,4 +543,47 @@ fn what_only_a_restart_changes_is_reported_by_name() {
     let spelled_out = BEFORE.replace("driver null", "driver null\n rx { descriptor_number 256 }");
     assert!(reloaded(BEFORE, &spelled_out).1.restart.is_empty(), "the default spelled out is no change");
     assert!(reloaded(&spelled_out, BEFORE).1.restart.is_empty());
+}
+
+proptest::proptest! {
+    /// Keywords, values and braces in any order: an error or a configuration, never a panic.
+    #[test]
+    fn any_file_is_judged(
+        words in proptest::collection::vec((0..keys().count() + 8, 0..4usize), 0..60),
+    ) {
+        let mut text = String::new();
+        for (at, value) in words {
+            let word = match keys().nth(at) {
+                Some(key) => key.word(),
+                None => ["}", "}", "}", "{", "dpdk0", "dpdk0 {", "7 {", "0102 {"][at - keys().count()],
+            };
+            text.push_str(word);
+            text.push_str(["\n", " 7\n", " {\n", " dpdk0 {\n"][value]);
+        }
+        if let Ok(tree) = tree::parse(&text, "x.conf")
+            && let Ok(checked) = read(&tree)
+        {
+            let _ = reload(&State::new(Vec::new()), &checked.config, &BootConfig::default());
+        }
+    }
+
+    /// The same within the blocks of a good file: what is inside them is reached.
+    #[test]
+    fn any_line_of_a_good_file_may_be_another(
+        lines in proptest::collection::vec((0..130usize, 0..keys().count(), 0..6usize), 1..4),
+    ) {
+        let mut file: Vec<String> = DPVS.lines().map(str::to_owned).collect();
+        for (line, key, value) in lines {
+            let line = line % file.len();
+            if !file[line].contains(['{', '}']) {
+                let word = keys().nth(key).map_or("", Key::word);
+                file[line] = format!("{word}{}", ["", " 7", " x y", " 7 { }", " dpdk0 { }", " 07 { }"][value]);
+            }
+        }
+        let tree = tree::parse(&file.join("\n"), "x.conf").expect("braces agree");
+        if let Ok(checked) = read(&tree) {
+            let after = reload(&State::new(Vec::new()), &checked.config, &config(DPVS));
+            proptest::prop_assert!(after.steps.len() < 100);
+        }
+    }
 }

@@ -7,7 +7,8 @@ use sockopt::{Code, Status};
 
 use super::{Decision, refuse, service, unicast};
 use crate::capabilities;
-use crate::state::{Service, State};
+use crate::rows::Service;
+use crate::state::State;
 
 pub(super) fn add(
     state: &State,

@@ -9,7 +9,8 @@ use super::{Decision, refuse, service, unicast};
 use crate::change::Row;
 use crate::effect::Effect;
 use crate::ports::MIN_MTU6;
-use crate::state::{Addr, AddrKey, State};
+use crate::rows::{Addr, AddrKey};
+use crate::state::State;
 
 pub(super) fn add(state: &State, spec: &IfAddr) -> Result<Decision, Status> {
     let key = key(state, spec.prefix, &spec.dev)?;

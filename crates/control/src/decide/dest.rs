@@ -12,7 +12,8 @@ use super::{Decision, refuse, service, unicast};
 use crate::capabilities;
 use crate::change::Row;
 use crate::effect::Effect;
-use crate::state::{Dest, State};
+use crate::rows::Dest;
+use crate::state::State;
 
 /// Greatest weight and threshold.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;

@@ -12,7 +12,8 @@ use sockopt::{Code, Status};
 use super::{Decision, refuse, service, unicast};
 use crate::change::Row;
 use crate::effect::Effect;
-use crate::state::{Addr, AddrKey, State};
+use crate::rows::{Addr, AddrKey};
+use crate::state::State;
 
 /// Gives a service a local address, and puts the address on the link if it is not there.
 pub(super) fn add(state: &State, key: &ServiceKey, addr: IpAddr, dev: &str) -> Result<Decision, Status> {

@@ -10,7 +10,8 @@ use super::{Decision, refuse};
 use crate::change::Row;
 use crate::effect::Effect;
 use crate::ports::{MAX_MTU, MIN_MTU, MIN_MTU6};
-use crate::state::{Link, State};
+use crate::rows::Link;
+use crate::state::State;
 
 pub(super) fn set(state: &State, dev: &str, change: &LinkChange) -> Result<Decision, Status> {
     let (id, old) = state.link(dev)?;

@@ -11,7 +11,8 @@ use sockopt::{Code, Status};
 use super::{Decision, refuse, unicast};
 use crate::change::Row;
 use crate::ports::{MIN_MTU, MIN_MTU6};
-use crate::state::{Route, RouteId, State};
+use crate::rows::{Route, RouteId};
+use crate::state::State;
 
 pub(super) fn add(state: &State, spec: &RouteSpec) -> Result<Decision, Status> {
     let (id, route) = check(state, spec)?;

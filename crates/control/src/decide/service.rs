@@ -13,7 +13,8 @@ use super::{Decision, laddr, refuse};
 use crate::capabilities;
 use crate::change::Row;
 use crate::effect::Effect;
-use crate::state::{Service, State};
+use crate::rows::Service;
+use crate::state::State;
 
 /// Longest time a client network is remembered, in seconds: 31 days.
 pub const MAX_PERSISTENCE: u32 = 2_678_400;

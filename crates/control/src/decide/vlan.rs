@@ -8,7 +8,8 @@ use sockopt::{Code, Status};
 use super::{Decision, addr, refuse};
 use crate::change::Row;
 use crate::effect::Effect;
-use crate::state::{Link, State};
+use crate::rows::Link;
+use crate::state::State;
 
 /// Longest name of a link, in bytes.
 pub const MAX_NAME: usize = 31;

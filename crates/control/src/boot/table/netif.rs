@@ -201,8 +201,9 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     key("netif_defs/device/vlan", Named("ID"), "", Reload, "A VLAN of it, 1 to 4094.", |c, v| {
-        let id = text(v).parse().ok().filter(|id| (1..=4094).contains(id));
-        let id: u16 = id.ok_or("an identifier from 1 to 4094 expected")?;
+        // As listings write it: places of errors are found by it.
+        let id = text(v).parse().ok().filter(|id: &u16| (1..=4094).contains(id) && id.to_string() == text(v));
+        let id = id.ok_or("an identifier from 1 to 4094 expected")?;
         let device = device(c)?;
         if device.vlans.iter().any(|vlan| vlan.id == id) {
             return Err(format!("{} has that vlan already", device.name));
