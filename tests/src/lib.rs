@@ -16,6 +16,7 @@ pub mod lab;
 pub mod net;
 pub mod netns;
 pub mod process;
+pub mod pty;
 pub mod scapy;
 pub mod server;
 pub mod sweep;
