@@ -43,6 +43,8 @@ pub struct Device {
     pub rx_csum: RxCsum,
     /// By receive queue: the worker that polls it, where the file says so.
     pub polled_by: Vec<LcoreId>,
+    /// The tap that leads to the host's own stack, if one does.
+    pub kernel: Option<DeviceSpec>,
 }
 
 /// Why there is nothing to run on.
@@ -112,8 +114,9 @@ impl Config {
         // The file's default is meant for network cards; virtual devices come by with less.
         let asked = self.boot.pool_size != BootConfig::default().pool_size || physical;
         let mtu = self.devices.iter().filter_map(|device| device.port.mtu).max().unwrap_or(0);
+        let taps = self.devices.iter().filter(|device| device.kernel.is_some()).count();
         PoolConfig {
-            mbufs: needed.mbufs.max(if asked { self.boot.pool_size } else { 0 }),
+            mbufs: needed.mbufs.max(if asked { self.boot.pool_size } else { 0 }) + taps as u32 * TAP_MBUFS,
             cache: self.boot.pool_cache.min(512),
             data_room: needed.data_room.max(mtu.saturating_add(FRAME)),
         }
@@ -129,12 +132,16 @@ impl Config {
             }
             spec.check()?;
         }
+        self.devices.iter().filter_map(|device| device.kernel.as_ref()).try_for_each(DeviceSpec::check)?;
         Ok(())
     }
 }
 
 /// Bytes of Ethernet header, two tags and trailer around an IP packet, and what drivers round up.
 const FRAME: u16 = 128;
+
+/// Mbufs a tap holds on to.
+const TAP_MBUFS: u32 = 1024;
 
 /// Reads and checks a file; says in the log what an operator should know of it.
 ///
@@ -185,11 +192,13 @@ fn devices(args: &Args, boot: &BootConfig, workers: u16) -> Result<Vec<Device>, 
             port: port(device, workers),
             rx_csum: device.rx_csum,
             polled_by: polled_by(boot, &device.name, workers),
+            kernel: kernel(boot, &device.name)?,
         });
     }
     for spec in given.into_iter().filter(|spec| boot.device(spec.name()).is_none()) {
         let port = PortConfig { queues: workers, ..PortConfig::default() };
-        devices.push(Device { spec, port, rx_csum: RxCsum::default(), polled_by: Vec::new() });
+        let kernel = kernel(boot, spec.name())?;
+        devices.push(Device { spec, port, rx_csum: RxCsum::default(), polled_by: Vec::new(), kernel });
     }
     Ok(devices)
 }
@@ -217,6 +226,16 @@ fn spec(
     }
     let args: Vec<String> = target.into_iter().chain(device.args.clone()).collect();
     Ok(DeviceSpec::new(&device.name, driver, &args.join(","))?)
+}
+
+/// The tap beside a device.
+fn kernel(boot: &BootConfig, device: &str) -> Result<Option<DeviceSpec>, ConfigError> {
+    if !boot.kernel_path {
+        return Ok(None);
+    }
+    let said = boot.device(device).and_then(|device| device.kni_name.clone());
+    let iface = said.unwrap_or_else(|| format!("{device}.kni"));
+    Ok(Some(DeviceSpec::new(&iface, "tap", &iface)?))
 }
 
 /// PCI addresses among the options of the DPDK environment.

@@ -4,12 +4,16 @@
 //! Changes that wait are committed one by one, compiled and published together, and answered after every worker runs the
 //! result: when a tool returns, packets obey. It sleeps when nobody asks, but for a look at the counters every two seconds.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use control::{Change, Effect, Meter, Observed, State, WorkerReport, answer::Conns};
 use crossbeam_channel::Sender;
 use engine::ids::LcoreId;
 use engine::tick::Tick;
+use model::Prefix;
+use model::net::{RouteKey, RouteScope, RouteSpec};
 use sockopt::{Code, Get, Reply, Request, Set, Status};
 
 use crate::clock::Clock;
@@ -40,6 +44,8 @@ pub struct Controller {
     clock: Clock,
     started: Tick,
     waiting: Vec<Waiting>,
+    /// Addresses of the host's own stack that have a route there, with the link they are behind.
+    kernel: BTreeSet<(String, IpAddr)>,
 }
 
 /// A change that is committed and not published yet.
@@ -57,6 +63,8 @@ pub enum Source<'a> {
     File(&'a std::path::Path),
     /// Something that was configured for a limited time.
     Time,
+    /// An address that the host's own stack got or lost.
+    Kernel,
 }
 
 impl std::fmt::Display for Source<'_> {
@@ -65,6 +73,7 @@ impl std::fmt::Display for Source<'_> {
             Source::Peer(peer) => peer.fmt(f),
             Source::File(path) => write!(f, "file={}", path.display()),
             Source::Time => f.write_str("lifetime=ended"),
+            Source::Kernel => f.write_str("source=kernel"),
         }
     }
 }
@@ -79,8 +88,17 @@ impl Controller {
         clock: Clock,
     ) -> Controller {
         let started = clock.now();
-        let (meter, waiting) = (Meter::default(), Vec::new());
-        Controller { state, meter, publisher, boxes, devices, clock, started, waiting }
+        Controller {
+            state,
+            meter: Meter::default(),
+            publisher,
+            boxes,
+            devices,
+            clock,
+            started,
+            waiting: Vec::new(),
+            kernel: BTreeSet::new(),
+        }
     }
 
     /// Answers requests in order. Those that come together are published together.
@@ -94,12 +112,47 @@ impl Controller {
         self.feed();
         self.publisher.sweep();
         self.devices.refresh(&mut self.state);
+        self.follow_kernel();
         self.state.set_now(self.clock.now());
         let ended = self.state.ended();
         if !ended.is_empty()
             && let Err(status) = self.apply(&ended, Source::Time)
         {
             log::warn!("an address whose lifetime ended cannot be removed: {status}");
+        }
+    }
+
+    /// Lets routes to the host's own stack follow the addresses it has behind our ports, so that packets for them are not
+    /// taken for somebody else's on the same network.
+    fn follow_kernel(&mut self) {
+        let now = self.devices.kernel_addresses();
+        let gone: Vec<_> = self.kernel.difference(&now).cloned().collect();
+        let came: Vec<_> = now.difference(&self.kernel).cloned().collect();
+        for (dev, addr) in gone {
+            let key = RouteKey {
+                dst: Prefix::host(addr),
+                dev: Some(dev.clone()),
+                via: None,
+                scope: Some(RouteScope::KniHost),
+            };
+            // An operator may have removed it already.
+            let _ = self.apply(&[Set::DelRoute(key)], Source::Kernel);
+            self.kernel.remove(&(dev, addr));
+        }
+        for (dev, addr) in came {
+            let route = RouteSpec {
+                dst: Prefix::host(addr),
+                via: None,
+                dev: dev.clone(),
+                src: None,
+                mtu: 0,
+                scope: Some(RouteScope::KniHost),
+                metric: 0,
+            };
+            match self.apply(&[Set::AddRoute(route)], Source::Kernel) {
+                Ok(()) => drop(self.kernel.insert((dev, addr))),
+                Err(status) => log::debug!("no route to the host's own {addr} behind {dev}: {status}"),
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::daemon::Failure;
 use crate::effects::Device;
 use crate::idle::Idle;
+use crate::kernel::Path;
 use crate::mailbox::{Letter, Mailboxes};
 use crate::outbox::{Outbox, RING, Tx};
 use crate::publish::Reader;
@@ -60,6 +61,8 @@ impl Crew {
         let port_of = ports_by_dpdk_number(devices);
         let mut rx = receive_queues(devices, workers);
         let mut tx = transmit_queues(devices, workers);
+        let (taps, mut kernel) = kernel_paths(devices, plan.config.workers);
+        let mut taps = Some(taps);
         let mut rings = rings(plan.eal, workers)?;
         let chosen = lcore::assign(plan.eal.cpus(), workers);
         let cpus: Vec<_> =
@@ -71,10 +74,13 @@ impl Crew {
             let tools = Tools {
                 config: sizes(plan.config, at),
                 rx: std::mem::take(&mut rx[at]),
+                // One worker is enough for the little that the host's own stack sends.
+                taps: taps.take().unwrap_or_default(),
                 rings: receivers,
                 out: Outbox::new(
                     plan.pool.clone(),
                     std::mem::take(&mut tx[at]),
+                    std::mem::take(&mut kernel[at]),
                     senders,
                     colleagues.collect(),
                 ),
@@ -172,6 +178,26 @@ fn transmit_queues(devices: &mut [Device], workers: usize) -> Vec<Vec<Tx>> {
         }
     }
     shares
+}
+
+/// The receiving ends of all taps, and by worker and port the sending ends, which they share.
+fn kernel_paths(devices: &mut [Device], workers: u16) -> (Vec<Polled>, Vec<Vec<Option<Path>>>) {
+    let mut taps = Vec::new();
+    let mut shares: Vec<Vec<Option<Path>>> = (0..workers).map(|_| Vec::new()).collect();
+    for (at, device) in (0..).zip(devices) {
+        let ends = device.kernel_mut().map(|tap| (tap.take_rx(0), tap.take_tx(0)));
+        let sending = match ends {
+            Some((Some(rx), Some(tx))) => {
+                taps.push(Polled { port: PortId(at), queue: rx });
+                Some(Arc::new(Mutex::new(tx)))
+            }
+            _ => None,
+        };
+        for share in &mut shares {
+            share.push(sending.clone().map(|tap| Path::new(tap, workers)));
+        }
+    }
+    (taps, shares)
 }
 
 /// By worker: its ends of the rings to and from every other worker.

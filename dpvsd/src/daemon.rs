@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use control::State;
 use crossbeam_channel::{Receiver, bounded, select, tick};
-use dpdk::{Eal, EalConfig, Memory, Pool, Port};
+use dpdk::{DeviceSpec, Eal, EalConfig, Memory, Pool, Port, PortConfig};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -168,9 +168,22 @@ fn open(eal: &Eal, pool: &Pool, config: &Config) -> Result<Vec<Device>, Failure>
     for device in &config.devices {
         let port = Port::open(eal, &device.spec, &device.port, pool)?;
         port.notes().iter().for_each(|note| log::info!("{note}"));
-        devices.push(Device::new(port, device, config.workers));
+        let kernel = device.kernel.as_ref().map(|tap| kernel_path(eal, pool, &port, tap)).transpose()?;
+        devices.push(Device::new(port, kernel, device, config.workers));
     }
     Ok(devices)
+}
+
+/// The tap beside a port: the same station with the same MTU, as far as its neighbours can see.
+fn kernel_path(eal: &Eal, pool: &Pool, port: &Port, tap: &DeviceSpec) -> Result<Port, dpdk::Error> {
+    let config = PortConfig {
+        rx_desc: 256,
+        tx_desc: 256,
+        mac: Some(port.mac()),
+        mtu: u16::try_from(port.mtu()).ok(),
+        ..PortConfig::default()
+    };
+    Port::open(eal, tap, &config, pool)
 }
 
 fn ready(config: &Config, eal: &Eal, state: &State) -> String {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Devices, as the control thread sees them: what they are, what they count, and changes of them, which they can refuse.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use control::observed::PortReport;
 use control::{Effect, PortFacts, State};
 use dpdk::{Pool, Port};
@@ -10,7 +13,7 @@ use model::MacAddr;
 use model::link::LinkChange;
 use model::stats::PortCounters;
 
-use crate::config;
+use crate::{config, kernel};
 
 /// All devices, by [`PortId`].
 pub struct Devices {
@@ -21,13 +24,15 @@ pub struct Devices {
 /// One device, and what does not change by itself.
 pub struct Device {
     port: Port,
+    /// The tap that leads to the host's own stack.
+    kernel: Option<Port>,
     facts: PortFacts,
 }
 
 impl Device {
     /// A device that was opened. Who polls a queue says the configuration; where it does not, worker `n` polls queue `n` as far as
     /// there are workers, then from the first again.
-    pub fn new(port: Port, config: &config::Device, workers: u16) -> Device {
+    pub fn new(port: Port, kernel: Option<Port>, config: &config::Device, workers: u16) -> Device {
         let by_turns = |queues: u16| (0..queues).map(|queue| LcoreId(queue % workers)).collect::<Vec<_>>();
         let mac = MacAddr(port.mac());
         let info = port.info();
@@ -57,7 +62,7 @@ impl Device {
             bus,
             ..PortFacts::new(port.name(), mac)
         };
-        let mut device = Device { port, facts };
+        let mut device = Device { port, kernel, facts };
         device.refresh();
         device
     }
@@ -70,6 +75,11 @@ impl Device {
     /// The port, to take its queues.
     pub fn port_mut(&mut self) -> &mut Port {
         &mut self.port
+    }
+
+    /// The tap, to take its queues.
+    pub fn kernel_mut(&mut self) -> Option<&mut Port> {
+        self.kernel.as_mut()
     }
 
     /// Looks at what changes by itself; whether it did.
@@ -102,11 +112,13 @@ impl Device {
             LinkChange::Mtu(mtu) => {
                 let before = u16::try_from(port.mtu()).unwrap_or(u16::MAX);
                 port.set_mtu(mtu)?;
+                self.kernel.as_mut().map_or(Ok(()), |tap| tap.set_mtu(mtu))?;
                 LinkChange::Mtu(before)
             }
             LinkChange::Mac(mac) => {
                 let before = MacAddr(port.mac());
                 port.set_mac(mac.0)?;
+                self.kernel.as_mut().map_or(Ok(()), |tap| tap.set_mac(mac.0))?;
                 LinkChange::Mac(before)
             }
         })
@@ -175,6 +187,16 @@ impl Devices {
                 state.refresh(PortId(at), facts.clone());
             }
         }
+    }
+
+    /// Addresses that the host's own stack has, each with the port it is behind.
+    pub fn kernel_addresses(&self) -> BTreeSet<(String, IpAddr)> {
+        let behind = |device: &Device| {
+            let addresses = device.kernel.as_ref().map(|tap| kernel::addresses(tap.name()));
+            let named = |addr| (device.facts.name.clone(), addr);
+            addresses.unwrap_or_default().into_iter().map(named).collect::<Vec<_>>()
+        };
+        self.devices.iter().flat_map(behind).collect()
     }
 
     /// What they count.

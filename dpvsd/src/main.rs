@@ -12,6 +12,7 @@ mod daemon;
 mod effects;
 mod file;
 mod idle;
+mod kernel;
 mod listener;
 mod log;
 mod mailbox;

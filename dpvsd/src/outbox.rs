@@ -7,8 +7,10 @@ use crossbeam_channel::Sender;
 use dpdk::{Burst, Mbuf, Pool, TxQueue, ring};
 use engine::ids::{LcoreId, PortId};
 use engine::lcore::{Event, Sink};
+use engine::tick::Tick;
 use packet::Buffer;
 
+use crate::kernel::Path;
 use crate::mailbox::Letter;
 
 /// Packets that fit into the ring from one worker to another.
@@ -22,13 +24,15 @@ pub enum Tx {
     Shared(Arc<Mutex<TxQueue>>),
 }
 
-/// Packets that a device did not take.
+/// Packets that devices did not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// How many.
+    /// How many were to be sent.
     pub packets: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// How many were for the host's own stack.
+    pub kernel: u64,
 }
 
 /// The sink of one worker.
@@ -36,6 +40,8 @@ pub struct Outbox {
     pool: Pool,
     /// By port.
     ports: Vec<(Tx, Burst)>,
+    /// By port; `None` where no way leads to the host's own stack.
+    kernel: Vec<Option<Path>>,
     /// By worker; `None` for the worker itself.
     rings: Vec<Option<Ring>>,
     /// Mailboxes of the other workers.
@@ -43,6 +49,7 @@ pub struct Outbox {
     /// Freed together.
     done: Burst,
     lost: Lost,
+    now: Tick,
 }
 
 struct Ring {
@@ -53,10 +60,12 @@ struct Ring {
 }
 
 impl Outbox {
-    /// A sink that sends by `ports`, by port number, and to other workers by `rings`, by worker number.
+    /// A sink that sends by `ports` and to the host's own stack by `kernel`, by port number, and to other workers by `rings`, by
+    /// worker number.
     pub fn new(
         pool: Pool,
         ports: Vec<Tx>,
+        kernel: Vec<Option<Path>>,
         rings: Vec<Option<ring::Sender>>,
         colleagues: Vec<Sender<Letter>>,
     ) -> Outbox {
@@ -64,11 +73,19 @@ impl Outbox {
         Outbox {
             pool,
             ports: ports.into_iter().map(|tx| (tx, Burst::new())).collect(),
+            kernel,
             rings: rings.into_iter().map(|sender| sender.map(ring)).collect(),
             colleagues,
             done: Burst::new(),
             lost: Lost::default(),
+            now: Tick::default(),
         }
+    }
+
+    /// Tells the time of the round that begins.
+    #[inline]
+    pub fn set_now(&mut self, now: Tick) {
+        self.now = now;
     }
 
     /// Hands over everything that was collected; what devices did not take since the last call.
@@ -76,6 +93,7 @@ impl Outbox {
         for (tx, burst) in self.ports.iter_mut().filter(|(_, burst)| !burst.is_empty()) {
             send(tx, burst, &mut self.lost);
         }
+        self.lost.kernel += self.kernel.iter_mut().flatten().map(Path::flush).sum::<u64>();
         self.rings.iter_mut().flatten().for_each(Ring::flush);
         if !self.done.is_empty() {
             dpdk::free_bulk(&mut self.done);
@@ -94,8 +112,21 @@ impl Sink<Mbuf> for Outbox {
         }
     }
 
-    fn kernel(&mut self, pkt: Mbuf, _: PortId) -> Result<(), Mbuf> {
-        Err(pkt)
+    fn kernel(&mut self, pkt: Mbuf, port: PortId) -> Result<(), Mbuf> {
+        match &mut self.kernel[port.index()] {
+            Some(path) => path.push(pkt, self.now),
+            None => Err(pkt),
+        }
+    }
+
+    fn show_kernel(&mut self, pkt: &Mbuf, port: PortId) {
+        let Some(path) = &mut self.kernel[port.index()] else { return };
+        let Some(mut copy) = self.pool.alloc() else { return };
+        if let Some(room) = copy.append(pkt.data().len()) {
+            room.copy_from_slice(pkt.data());
+            // When the budget is spent the kernel asks again.
+            drop(path.push(copy, self.now));
+        }
     }
 
     fn redirect(&mut self, pkt: Mbuf, _: PortId, to: LcoreId) -> Result<(), Mbuf> {

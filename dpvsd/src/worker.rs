@@ -2,7 +2,7 @@
 //! The loop of a worker.
 //!
 //! ```text
-//!   ┌─> newer snapshot? ─> mail ─> receive queues ─> rings from other workers ─> timers ─> send ─> rest ─┐
+//!   ┌─> newer snapshot? ─> mail ─> receive queues ─> rings ─> taps ─> timers ─> send ─> rest ─┐
 //!   └────────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -43,6 +43,8 @@ pub struct Tools {
     pub config: Config,
     /// Receive queues it polls.
     pub rx: Vec<Polled>,
+    /// Taps it takes the frames of the host's own stack from, with the ports they leave by.
+    pub taps: Vec<Polled>,
     /// Rings from the other workers.
     pub rings: Vec<dpdk::ring::Receiver>,
     /// Where packets go.
@@ -88,13 +90,15 @@ impl Worker {
         let now = self.tools.clock.now();
         self.cpu.lcore_loop += 1;
         let Tools { reader, out, .. } = &mut self.tools;
+        out.set_now(now);
         reader.refresh(|snap| self.lcore.adopt(snap, now, out));
         let mail = self.read_mail(now);
         let received = self.receive(now);
         let ringed = self.take_over(now);
+        let relayed = self.relay();
         self.lcore.tick(self.tools.reader.snapshot(), now, &mut self.tools.out);
         self.send();
-        mail || received || ringed
+        mail || received || ringed || relayed
     }
 
     fn receive(&mut self, now: Tick) -> bool {
@@ -106,6 +110,19 @@ impl Worker {
             if !self.burst.is_empty() {
                 any = true;
                 self.lcore.process(*port, Origin::Wire, &mut self.burst, reader.snapshot(), now, out);
+            }
+        }
+        any
+    }
+
+    /// Sends what the host's own stack wants to have sent.
+    fn relay(&mut self) -> bool {
+        let Tools { taps, reader, out, .. } = &mut self.tools;
+        let mut any = false;
+        for Polled { port, queue } in taps {
+            any |= queue.burst(&mut self.burst) > 0;
+            for pkt in self.burst.drain(..) {
+                self.lcore.relay(pkt, *port, reader.snapshot(), out);
             }
         }
         any
@@ -143,6 +160,9 @@ impl Worker {
         let lost = self.tools.out.flush();
         if lost.packets > 0 {
             self.lcore.not_sent(lost.packets, lost.bytes);
+        }
+        if lost.kernel > 0 {
+            self.lcore.not_handed(lost.kernel);
         }
     }
 

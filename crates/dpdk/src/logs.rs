@@ -63,15 +63,18 @@ fn take(level: c_uint, line: &str) {
 const WARNING: c_uint = 5;
 
 /// EAL's and drivers' words that are true and nothing to act upon.
-const HARMLESS: [&str; 8] = [
-    "failed to create multiq qdisc",       // net_tap wants it for rte_flow only
-    "Disabling rte flow support",          // the same
-    "No available 1048576 kB hugepages",   // when the 2 MiB ones are used
-    "TSC using RDTSC",                     // virtual machines
-    "No bpffs found",                      // libxdp can do without
-    "without a working bpffs",             // the same
-    "Falling back to loading single prog", // the same
-    "skipping unrecognized data section",  // libbpf, of libxdp's own program
+const HARMLESS: [&str; 11] = [
+    "failed to create multiq qdisc",         // net_tap wants it for rte_flow only
+    "Could not add multiq qdisc",            // the same
+    "Specified qdisc kind is unknown",       // the same
+    "Failed to send start req to secondary", // net_tap looks for processes that share it
+    "Disabling rte flow support",            // the same
+    "No available 1048576 kB hugepages",     // when the 2 MiB ones are used
+    "TSC using RDTSC",                       // virtual machines
+    "No bpffs found",                        // libxdp can do without
+    "without a working bpffs",               // the same
+    "Falling back to loading single prog",   // the same
+    "skipping unrecognized data section",    // libbpf, of libxdp's own program
 ];
 
 fn severity(level: c_uint, line: &str) -> Level {

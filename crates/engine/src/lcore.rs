@@ -41,6 +41,9 @@ pub trait Sink<P> {
     /// # Errors
     /// The frame.
     fn kernel(&mut self, pkt: P, port: PortId) -> Result<(), P>;
+    /// A frame that ends here and that the host's own stack behind `port` waits for as well: the answer of a neighbour. A copy
+    /// is its sender's to make and in nobody's books.
+    fn show_kernel(&mut self, _pkt: &P, _port: PortId) {}
     /// A frame that came in by `port`, for worker `to`; handed back when the ring is full.
     ///
     /// # Errors
@@ -311,6 +314,24 @@ impl<P: Buffer> Lcore<P> {
         self.traffic.tx -= packets;
         self.traffic.tx_bytes -= bytes;
         self.traffic.drops[DropReason::TxQueueFull as usize] += packets;
+    }
+
+    /// Corrects the books: the host's own stack did not take `packets` frames that were counted as handed to it.
+    pub fn not_handed(&mut self, packets: u64) {
+        self.traffic.kernel -= packets;
+        self.traffic.drops[DropReason::TxQueueFull as usize] += packets;
+    }
+
+    /// Sends a complete frame of the host's own stack out of `port`. It counts as made here.
+    pub fn relay(&mut self, pkt: P, port: PortId, snap: &Snapshot, out: &mut impl Sink<P>) {
+        self.traffic.generated += 1;
+        let vlan = ether::Header::parse(pkt.data()).and_then(|h| h.vlan);
+        // The host may use tags that no link here has.
+        let link = snap.link_of(port, vlan).or_else(|| snap.link_of(port, None));
+        match link.filter(|link| link.up) {
+            Some(link) => self.send(pkt, link, out),
+            None => self.throw(pkt, DropReason::LinkDown, out),
+        }
     }
 
     /// Forgets the neighbours learned on a link, or one of them.

@@ -35,6 +35,8 @@ pub struct Sim {
     pub stations: HashMap<IpAddr, Mac>,
     /// Whether the host's own stack takes packets.
     pub kernel: bool,
+    /// Frames it was shown although they ended in the director.
+    pub shown: usize,
     rings: Vec<VecDeque<(PortId, Frame)>>,
     wire: Vec<(PortId, Vec<u8>)>,
 }
@@ -43,6 +45,7 @@ pub struct Sim {
 #[derive(Default)]
 struct Outbox {
     kernel: bool,
+    shown: usize,
     sent: Vec<(PortId, Frame)>,
     redirected: Vec<(LcoreId, PortId, Frame)>,
     events: Vec<Event>,
@@ -55,6 +58,10 @@ impl Sink<Frame> for Outbox {
 
     fn kernel(&mut self, pkt: Frame, _: PortId) -> Result<(), Frame> {
         if self.kernel { Ok(()) } else { Err(pkt) }
+    }
+
+    fn show_kernel(&mut self, _: &Frame, _: PortId) {
+        self.shown += 1;
     }
 
     fn redirect(&mut self, pkt: Frame, port: PortId, to: LcoreId) -> Result<(), Frame> {
@@ -84,6 +91,7 @@ impl Sim {
             now: Tick(1_000_000),
             stations: HashMap::new(),
             kernel: false,
+            shown: 0,
             rings: (0..workers).map(|_| VecDeque::new()).collect(),
             wire: Vec::new(),
         };
@@ -140,6 +148,13 @@ impl Sim {
         self.dispatch(at, out);
     }
 
+    /// A frame of the host's own stack leaves by `port`.
+    pub fn relay(&mut self, at: usize, port: PortId, bytes: &[u8]) {
+        let mut out = self.outbox();
+        self.lcores[at].relay(Frame::new(bytes), port, &self.snap, &mut out);
+        self.dispatch(at, out);
+    }
+
     /// Packets dropped for a reason, all workers together.
     pub fn drops(&self, reason: crate::verdict::DropReason) -> u64 {
         self.lcores.iter().map(|lcore| lcore.traffic().drops_for(reason)).sum()
@@ -171,6 +186,7 @@ impl Sim {
     }
 
     fn dispatch(&mut self, at: usize, out: Outbox) {
+        self.shown += out.shown;
         for (to, port, frame) in out.redirected {
             self.rings[to.index()].push_back((port, frame));
         }

@@ -51,7 +51,10 @@ impl<P: Buffer> Lcore<P> {
                 }
                 Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
             }
-            Operation::Reply if mine => Continue(Verdict::Consumed),
+            Operation::Reply if mine => {
+                out.show_kernel(pkt, cx.port);
+                Continue(Verdict::Consumed)
+            }
             // The host's own stack may have addresses of its own behind this port.
             _ => Continue(Verdict::Kernel(DropReason::Arp)),
         }
@@ -163,6 +166,7 @@ impl<P: Buffer> Lcore<P> {
                     return drop(DropReason::NeighbourDiscovery);
                 };
                 self.hear(Heard { link: link.id, addr: target, mac, asking: false }, cx, out);
+                out.show_kernel(pkt, cx.port);
             }
         }
         Continue(Verdict::Consumed)

@@ -354,6 +354,25 @@ fn the_hosts_own_stack_gets_what_is_left() {
 }
 
 #[test]
+fn the_hosts_own_stack_sees_what_neighbours_answer_and_sends_as_it_likes() {
+    let mut sim = world::sim(1);
+    sim.receive(0, PORT, &arp_frame(arp::Operation::Reply, V4.client, V4.own));
+    assert_eq!((sim.shown, sim.lcores[0].traffic().consumed), (1, 1));
+    sim.receive(0, PORT, &arp_frame(arp::Operation::Request, V4.client, V4.own));
+    assert_eq!((sim.shown, sim.sent().len()), (1, 1), "a question is answered here alone");
+    let frame = arp_frame(arp::Operation::Request, "192.0.2.77", "192.0.2.78");
+    let made = sim.lcores[0].traffic().generated;
+    sim.relay(0, PORT, &frame);
+    assert_eq!(sim.sent_one(), frame);
+    assert_eq!(sim.lcores[0].traffic().generated, made + 1);
+    let mut snap = sim.snap.clone();
+    snap.links[0].as_mut().expect("the port").up = false;
+    sim.publish(snap.index());
+    sim.relay(0, PORT, &frame);
+    assert_eq!((sim.sent().len(), sim.drops(DropReason::LinkDown)), (0, 1));
+}
+
+#[test]
 fn half_made_checksums_are_repaired_where_the_port_says_so() {
     let mut sim = world::sim(1);
     let mut snap = sim.snap.clone();

@@ -2,6 +2,8 @@
 //! A daemon to try: started on devices that need nothing, and killed when a test ends in whatever way.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod netns;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -194,7 +194,7 @@ fn an_empty_file_gives_the_defaults_of_engine_and_table() {
     assert_eq!(config, BootConfig::default());
     assert_eq!((config.options, config.timeouts), (Options::default(), Timeouts::default()));
     assert_eq!((config.pool_size, config.pool_cache, config.conns), (65_535, 256, 1_048_576));
-    assert!(config.kernel_path && config.devices.is_empty() && config.idle.is_none());
+    assert!(!config.kernel_path && config.devices.is_empty() && config.idle.is_none());
 }
 
 #[test]

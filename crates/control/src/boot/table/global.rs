@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "global_defs/kni",
         Switch,
-        "on",
+        "off",
         Restart,
         "Whether packets the director does not take go to the host's own stack.",
         |c, v| {
