@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use crate::expand::{self, Expanded, Key, TooMany};
 use crate::keepalived::Config;
 use crate::keepalived::object::{
-    Dpvs, Family, Forwarding, Granularity, Method, Protocol, Service, TunnelChecksum, TunnelType,
+    Family, Forwarding, Granularity, Method, Protocol, Scheduler, Service, TunnelChecksum, TunnelType,
 };
 
 /// The commands, one a line, that make the director what the configuration says. What has no command is a comment.
@@ -46,7 +46,8 @@ fn dests(text: &mut String, target: &str, service: &Expanded<'_>) {
     for (addr, server) in &service.dests {
         let mut limits = String::new();
         if server.uthreshold > 0 || server.lthreshold > 0 {
-            let _ = write!(limits, " -x {} -y {}", server.uthreshold, server.lthreshold);
+            let (upper, lower) = (server.uthreshold.min(MAX_LIMIT), server.lthreshold.min(MAX_LIMIT));
+            let _ = write!(limits, " -x {upper} -y {lower}");
         }
         let method = method_options(server.method);
         line(text, format_args!("-a {target} -r {addr}{method} -w {}{limits}", server.weight));
@@ -102,12 +103,14 @@ fn service_options(service: &Service) -> String {
     if !ops.is_empty() {
         text.push_str(" -o");
     }
-    dpvs_options(&service.dpvs, &mut text);
+    dpvs_options(service, &mut text);
     text
 }
 
-fn dpvs_options(dpvs: &Dpvs, text: &mut String) {
-    if let Some(target) = dpvs.hash_target {
+fn dpvs_options(service: &Service, text: &mut String) {
+    let dpvs = &service.dpvs;
+    let hashes = service.scheduler == Scheduler::Conhash;
+    if let Some(target) = dpvs.hash_target.filter(|_| hashes) {
         let _ = write!(text, " --hash-target {}", target.name());
     }
     if dpvs.syn_proxy {
@@ -149,6 +152,9 @@ fn method_options(method: Method) -> String {
     }
     text
 }
+
+/// The highest limit that the command takes. No server has as many connections.
+const MAX_LIMIT: u32 = i32::MAX as u32;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@
 
 pub mod cursor;
 pub mod define;
+mod file;
 pub mod keyword;
 pub mod object;
 pub mod print;
@@ -22,6 +23,7 @@ pub mod script;
 pub mod sequence;
 mod settle;
 pub mod source;
+pub mod strict;
 pub mod value;
 
 use std::path::Path;

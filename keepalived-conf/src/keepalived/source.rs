@@ -12,8 +12,10 @@ use std::sync::Arc;
 use nom::Offset;
 
 use super::define::{self, Context, Definitions, MAX_LINE, Replaced, Value};
+use super::file::{self, File, MAX_BYTES};
 use super::report::{Fatal, Finding, Severity};
 use super::sequence::{self, Runs, Sequence};
+use super::strict::{Strict, include_statement};
 use crate::include::{self, Includes};
 use crate::lex;
 use crate::span::Span;
@@ -22,8 +24,6 @@ use crate::span::Span;
 const MAX_EXPANDED: u32 = 1 << 20;
 /// Replacements of definitions in all.
 const MAX_REPLACED: u64 = 1 << 23;
-/// Bytes of all files together.
-const MAX_BYTES: usize = 1 << 28;
 /// How deep sequences and multi-line definitions may stand in each other.
 const MAX_NESTING: usize = 128;
 
@@ -65,43 +65,6 @@ enum Frame {
     Lines { lines: std::vec::IntoIter<String>, span: Span },
     /// The runs of a sequence and their text.
     Runs { runs: Runs, text: String, span: Span },
-}
-
-struct File {
-    name: Arc<str>,
-    directory: PathBuf,
-    text: Vec<u8>,
-    at: usize,
-    line: u32,
-    /// What `include` demanded before this file said otherwise.
-    strict: Strict,
-}
-
-/// Which shortcomings of an include stop everything; the others are warnings, or nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Strict {
-    /// A file that cannot be read.
-    pub read: bool,
-    /// A name that does not exist.
-    pub name: bool,
-    /// A wildcard that matches nothing.
-    pub wildcard: bool,
-    /// An alternative in braces that does not exist.
-    pub brace: bool,
-}
-
-impl Strict {
-    /// Every shortcoming.
-    pub const ALL: Strict = Strict { read: true, name: true, wildcard: true, brace: true };
-
-    fn and(self, other: Strict) -> Strict {
-        Strict {
-            read: self.read || other.read,
-            name: self.name || other.name,
-            wildcard: self.wildcard || other.wildcard,
-            brace: self.brace || other.brace,
-        }
-    }
 }
 
 impl Source {
@@ -393,7 +356,7 @@ impl Source {
         if let Err(reason) = self.includes.enter(path) {
             return self.complain(strict.read, span, reason);
         }
-        let text = match read(path, from.is_some()) {
+        let text = match file::read(path, from.is_some()) {
             Ok(text) => text,
             Err(reason) => {
                 self.includes.leave();
@@ -449,58 +412,6 @@ impl Source {
     }
 }
 
-impl File {
-    fn new(name: Arc<str>, directory: PathBuf, text: Vec<u8>, strict: Strict) -> File {
-        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        File { name, directory, text, at, line: 0, strict }
-    }
-
-    /// The next physical line without its end, or what is wrong with it.
-    fn next_line(&mut self) -> Option<Result<(String, Span), Finding>> {
-        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let (length, size) = match rest.iter().position(|&byte| byte == b'\n') {
-            Some(end) => (end, end + 1),
-            None => (rest.len(), rest.len()),
-        };
-        let bytes = &rest[..length];
-        self.at += size;
-        self.line = self.line.saturating_add(1);
-        let span = Span::new(&self.name, self.line, 1);
-        let message = if size > MAX_LINE {
-            Some(format!("line too long: {size} bytes, at most {MAX_LINE} are read; line ignored"))
-        } else if bytes.contains(&0) {
-            Some("line with a NUL byte ignored".to_string())
-        } else {
-            None
-        };
-        let text = String::from_utf8_lossy(&bytes[..length.min(MAX_LINE)]);
-        Some(match message {
-            None => Ok((text.trim_end_matches('\r').to_string(), span)),
-            Some(message) => {
-                let word = text.split(|c| lex::is_blank(c) || c == '\0').find(|word| !word.is_empty());
-                let keyword = word.unwrap_or_default().to_string();
-                Err(Finding { severity: Severity::Warning, span, keyword, message })
-            }
-        })
-    }
-}
-
-/// The bytes of a regular file. An included one must not be executable: keepalived takes such a file for a script.
-fn read(path: &Path, included: bool) -> Result<Vec<u8>, String> {
-    use std::os::unix::fs::PermissionsExt;
-    let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !meta.is_file() {
-        return Err("not a regular file".to_string());
-    }
-    if included && meta.permissions().mode() & 0o111 != 0 {
-        return Err("executable, so no configuration".to_string());
-    }
-    if meta.len() > MAX_BYTES as u64 {
-        return Err("too large".to_string());
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
-}
-
 /// What is left of a line after its condition; `None` when that does not hold.
 fn conditional<'a>(line: &'a str, config_id: &str) -> Option<&'a str> {
     let Some(condition) = line.strip_prefix('@') else { return Some(line) };
@@ -510,22 +421,6 @@ fn conditional<'a>(line: &'a str, config_id: &str) -> Option<&'a str> {
         None => id == config_id && !id.is_empty(),
     };
     holds.then(|| rest.trim_start_matches(lex::is_blank))
-}
-
-/// What an include statement demands, and its pattern.
-fn include_statement(line: &str) -> Option<(Strict, &str)> {
-    let (keyword, pattern) = line.split_once(lex::is_blank)?;
-    let none = Strict::default();
-    let strict = match keyword {
-        "include" => none,
-        "includer" => Strict { read: true, ..none },
-        "includem" => Strict { read: true, name: true, ..none },
-        "includew" => Strict { read: true, name: true, wildcard: true, ..none },
-        "includeb" => Strict { read: true, brace: true, ..none },
-        "includea" => Strict::ALL,
-        _ => return None,
-    };
-    Some((strict, pattern.trim_matches(lex::is_blank)))
 }
 
 #[cfg(test)]

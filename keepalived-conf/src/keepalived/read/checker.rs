@@ -134,12 +134,7 @@ impl Reader {
         let shared = |host: CheckerDraft| {
             let own = host.timing.connect_timeout_us;
             let timing = TimingDraft { connect_timeout_us: own, ..checker.timing };
-            CheckerDraft {
-                check: checker.check.clone(),
-                timing,
-                connect: host.connect,
-                ..checker_like(&checker)
-            }
+            CheckerDraft { timing, connect: host.connect, ..checker.clone() }
         };
         let hosts: Vec<CheckerDraft> = hosts.into_iter().map(shared).collect();
         if plain {
@@ -346,17 +341,6 @@ pub(super) fn connecting(header: &Statement, check: Check, server: &RealServerDr
             given: false,
         }),
         span: header.span.clone(),
-    }
-}
-
-fn checker_like(checker: &CheckerDraft) -> CheckerDraft {
-    CheckerDraft {
-        check: checker.check.clone(),
-        timing: checker.timing,
-        alpha: checker.alpha,
-        log_all_failures: checker.log_all_failures,
-        connect: checker.connect.clone(),
-        span: checker.span.clone(),
     }
 }
 

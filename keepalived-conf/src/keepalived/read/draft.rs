@@ -88,6 +88,7 @@ pub struct RealServerDraft {
 }
 
 /// A checker as written.
+#[derive(Clone)]
 pub struct CheckerDraft {
     pub check: Check,
     pub timing: TimingDraft,

@@ -6,7 +6,7 @@ use crate::keepalived::cursor::Statement;
 use crate::keepalived::keyword::Block;
 use crate::keepalived::object::{FlushOnStop, Ssl, SyncDaemon, TrackFile};
 use crate::keepalived::report::Fatal;
-use crate::keepalived::source::Strict;
+use crate::keepalived::strict::Strict;
 use crate::keepalived::value;
 
 impl Reader {
