@@ -145,6 +145,16 @@ impl<P: Buffer> Lcore<P> {
         Some(owner_by(link, tuple, tuple.target_port(), self.config.workers, snap))
     }
 
+    /// The worker that has the connection of packets with this tuple, where that follows from the tuple: packets to a local address, and
+    /// those that come in by a device whose choice can be predicted.
+    pub(crate) fn owner_of(&self, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
+        if self.config.workers == 1 {
+            return Some(self.config.id);
+        }
+        let target = snap.lookup.target(tuple.target_ip()).unwrap_or_default();
+        self.owner(target, tuple, snap)
+    }
+
     pub(crate) fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
         let (cursors, dests) = (&mut self.cursors, &self.dests);
         let load = |id| {

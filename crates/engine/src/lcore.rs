@@ -21,6 +21,7 @@ use crate::pipeline::{Cx, Origin};
 use crate::proto::listed;
 use crate::sched::Cursor;
 use crate::snapshot::Snapshot;
+use crate::synproxy::limit::PrefixLimiter;
 use crate::synproxy::{self, Proxy};
 use crate::tick::Tick;
 use crate::verdict::DropReason;
@@ -106,6 +107,7 @@ pub struct Lcore<P> {
     pub(crate) traffic: Traffic,
     pub(crate) links: Vec<LinkCounters>,
     pub(crate) errors: Limiter,
+    pub(crate) relayed: PrefixLimiter,
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
@@ -127,6 +129,7 @@ impl<P: Buffer> Lcore<P> {
             traffic: Traffic::default(),
             links: Vec::new(),
             errors: Limiter::default(),
+            relayed: PrefixLimiter::new(config.seed.rotate_left(47)),
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),

@@ -162,10 +162,12 @@ impl<P: Buffer> Lcore<P> {
             Verdict::Redirect(_) if cx.origin == Origin::Ring => {
                 self.throw(pkt, DropReason::RedirectLoop, out)
             }
-            Verdict::Redirect(goal) => match out.redirect(pkt, cx.port, goal.worker()) {
-                Ok(()) => self.traffic.ring_out += 1,
-                Err(pkt) => self.throw(pkt, DropReason::RedirectRing, out),
-            },
+            Verdict::Redirect(goal) | Verdict::HandOn(goal) => {
+                match out.redirect(pkt, cx.port, goal.worker()) {
+                    Ok(()) => self.traffic.ring_out += 1,
+                    Err(pkt) => self.throw(pkt, DropReason::RedirectRing, out),
+                }
+            }
             Verdict::Consumed => {
                 self.traffic.consumed += 1;
                 out.discard(pkt);

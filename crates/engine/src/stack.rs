@@ -96,6 +96,9 @@ impl<P: Buffer> Lcore<P> {
             true => (kind == v6::ECHO, v6::is_error(kind)),
             false => (kind == v4::ECHO, v4::is_error(kind)),
         };
+        if error && local {
+            return self.relay_error(pkt, parsed, ip, cx, out);
+        }
         if error {
             return drop(DropReason::IcmpUnrelated);
         }

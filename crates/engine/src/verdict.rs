@@ -30,6 +30,8 @@ pub enum Verdict {
     Release(ConnId),
     /// Another worker owns the flow.
     Redirect(Goal),
+    /// Another worker may own the flow this error is about: it goes from one to the next until all were asked.
+    HandOn(Goal),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
     Consumed,
     /// Thrown away, with the reason.
@@ -142,6 +144,10 @@ drop_reasons! {
     Icmp => "icmp",
     /// ICMP error tied to no connection.
     IcmpUnrelated => "icmp_unrelated",
+    /// ICMP error whose quoted packet is malformed, too short, or of another protocol.
+    IcmpQuote => "icmp_quote",
+    /// ICMP error too many towards one neighbourhood.
+    IcmpLimited => "icmp_limited",
     /// TTL or hop limit used up.
     Ttl => "ttl",
     /// Longer than the MTU and not to be fragmented.

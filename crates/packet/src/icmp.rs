@@ -23,9 +23,14 @@ pub mod v4 {
     /// Parameter problem.
     pub const PARAMETER_PROBLEM: u8 = 12;
 
+    /// Source quench: obsolete (RFC 6633), but an error all the same.
+    pub const SOURCE_QUENCH: u8 = 4;
+    /// Redirect: for the link it is heard on, never passed on.
+    pub const REDIRECT: u8 = 5;
+
     /// Whether a type reports an error about another packet.
     pub fn is_error(kind: u8) -> bool {
-        matches!(kind, UNREACHABLE | 4 | 5 | TIME_EXCEEDED | PARAMETER_PROBLEM)
+        matches!(kind, UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM)
     }
 }
 
@@ -37,6 +42,8 @@ pub mod v6 {
     pub const PACKET_TOO_BIG: u8 = 2;
     /// Time exceeded.
     pub const TIME_EXCEEDED: u8 = 3;
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 4;
     /// Echo request.
     pub const ECHO: u8 = 128;
     /// Echo reply.

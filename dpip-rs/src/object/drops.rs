@@ -89,6 +89,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("neighbour_discovery", "neighbour discovery packet malformed or not for the director"),
     ("icmp", "an ICMP message for the director that nobody handles"),
     ("icmp_unrelated", "an ICMP error that belongs to no connection"),
+    ("icmp_quote", "an ICMP error that quotes too little, a fragment, or neither TCP nor UDP"),
+    ("icmp_limited", "an ICMP error more than a thousand a second towards one neighbourhood of receivers"),
     ("ttl", "TTL or hop limit used up"),
     ("too_big", "longer than the MTU and not to be fragmented"),
     ("merged", "several segments merged into one by the device: switch off GRO/LRO"),

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! ICMP errors about packets of connections: tied to them by the packet they quote, rewritten so that the receiver understands them.
+//!
+//! ```text
+//!   client ── vip ── director ── laddr ──── router ──── server
+//!                                             │
+//!     from the router:  laddr <- router,  quotes  laddr:lport -> server:port
+//!     to the client:    client <- vip,    quotes  client:cport -> vip:vport
+//! ```
+//!
+//! The other way round likewise. The receiver finds in the quote what it sent itself: addresses, ports, sequence numbers, checksums. An error
+//! tied to nothing is dropped, and none opens, refreshes or closes a connection (RFC 5508 4, RFC 5927).
+
+use packet::icmp::{CHECKSUM, LEN, v4, v6};
+use packet::proto::{ICMP, ICMPV6};
+use packet::quote::{Instead, Quote};
+use packet::{Buffer, checksum, ipv4, ipv6};
+
+use std::ops::ControlFlow::Continue;
+
+use crate::conn::{ConnId, Dir, Tuple, Tuple4, Tuple6};
+use crate::flow::Parsed;
+use crate::ids::LcoreId;
+use crate::l3::Ip;
+use crate::lcore::{Lcore, Sink};
+use crate::output::{Ttl, count_down};
+use crate::pipeline::{Cx, Origin};
+use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
+
+/// Errors a second that are passed on towards one neighbourhood of receivers (/24, /56).
+const RELAYED_PER_SECOND: u32 = 1000;
+
+impl<P: Buffer> Lcore<P> {
+    /// An ICMP error to one of our addresses, its checksum verified for IPv6 only.
+    #[inline(never)]
+    pub(crate) fn relay_error(
+        &mut self,
+        pkt: &mut P,
+        parsed: &Parsed,
+        ip: &Ip,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let (from, to) = (parsed.l3 + usize::from(ip.header_len), parsed.l3 + usize::from(ip.total_len));
+        let message = &pkt.data()[from..to];
+        let Some(&[kind, ..]) = message.first_chunk::<LEN>() else { return drop(DropReason::L4Header) };
+        if !is_relayed(kind, ip.six) {
+            return drop(DropReason::IcmpUnrelated);
+        }
+        if !ip.six && checksum::checksum(message) != 0 {
+            return drop(DropReason::L4Checksum);
+        }
+        let Some(quote) = Quote::parse(&message[LEN..], ip.six) else { return drop(DropReason::IcmpQuote) };
+        // The quoted packet was sent to where answers come from.
+        let answered = tuple_of(&quote).reversed();
+        let Some((id, dir)) = self.conns.find(&self.conns.probe(answered, quote.proto)) else {
+            return self.ask_others(&answered, cx);
+        };
+        let receiver = self.conns.tuple(id, dir.opposite());
+        if !self.relayed.allows(receiver.source().ip(), RELAYED_PER_SECOND, cx.now) {
+            return drop(DropReason::IcmpLimited);
+        }
+        let hop = self.next_hop(id, dir, cx)?;
+        let ttl = Ttl::of_service(cx.snap);
+        self.check_hop(pkt, parsed, ip, hop.mtu, ttl, cx, out)?;
+        let instead = self.instead(id, dir, &receiver);
+        let bytes = &mut pkt.data_mut()[parsed.l3..to];
+        quote.rewrite(&mut bytes[usize::from(ip.header_len) + LEN..], &instead);
+        readdress(bytes, ip, &receiver.reversed());
+        if ttl == Ttl::Count {
+            count_down(bytes, ip.six);
+        }
+        self.leave(pkt, parsed, ip, hop, cx)
+    }
+
+    /// What the quote says to its receiver: what the receiver itself had sent, `receiver` being the tuple of that.
+    fn instead(&self, id: ConnId, dir: Dir, receiver: &Tuple) -> Instead {
+        let conn = self.conns.get(id);
+        let proxied = self.session(id).map_or(0, |session| session.seq_delta);
+        // The server's numbers are shifted on the way to the client, the client's on the way to the server.
+        let (seq, ack) = match dir {
+            Dir::Outbound => (conn.seq_delta.wrapping_neg(), proxied),
+            Dir::Inbound => (proxied.wrapping_neg(), conn.seq_delta),
+        };
+        match *receiver {
+            Tuple::V4(t) => {
+                let (src, dst) = (u128::from(t.src), u128::from(t.dst));
+                Instead { src, dst, sport: t.sport, dport: t.dport, seq, ack }
+            }
+            Tuple::V6(t) => Instead { src: t.src, dst: t.dst, sport: t.sport, dport: t.dport, seq, ack },
+        }
+    }
+
+    /// No connection here: another worker may have it. Errors are spread by their outer addresses, connections by ports.
+    fn ask_others(&self, answered: &Tuple, cx: Cx<'_>) -> Step<Verdict> {
+        let workers = self.config.workers;
+        let me = self.config.id;
+        let next = match cx.origin {
+            Origin::Wire => match self.owner_of(answered, cx.snap) {
+                Some(owner) if owner != me => return Continue(Verdict::Redirect(Goal::of_worker(owner))),
+                // The one who would have it does not.
+                Some(_) => return drop(DropReason::IcmpUnrelated),
+                None => LcoreId(0),
+            },
+            // From one to the next, until all were asked.
+            Origin::Ring => LcoreId(me.0 + 1),
+        };
+        let next = if next == me { LcoreId(me.0 + 1) } else { next };
+        match next.0 < workers && self.owner_of(answered, cx.snap).is_none() {
+            true => Continue(Verdict::HandOn(Goal::of_worker(next))),
+            false => drop(DropReason::IcmpUnrelated),
+        }
+    }
+}
+
+/// Whether errors of a type are about packets on their way. Redirects are for the link they are heard on.
+fn is_relayed(kind: u8, six: bool) -> bool {
+    match six {
+        false => {
+            matches!(kind, v4::UNREACHABLE | v4::SOURCE_QUENCH | v4::TIME_EXCEEDED | v4::PARAMETER_PROBLEM)
+        }
+        true => {
+            matches!(kind, v6::UNREACHABLE | v6::PACKET_TOO_BIG | v6::TIME_EXCEEDED | v6::PARAMETER_PROBLEM)
+        }
+    }
+}
+
+fn tuple_of(quote: &Quote) -> Tuple {
+    let Quote { src, dst, sport, dport, .. } = *quote;
+    match quote.six {
+        false => Tuple::V4(Tuple4 { src: src as u32, dst: dst as u32, sport, dport }),
+        true => Tuple::V6(Tuple6 { src, dst, sport, dport }),
+    }
+}
+
+/// Gives an error other outer addresses, and the checksums that follow; `bytes` begin with its IP header and end with it.
+fn readdress(bytes: &mut [u8], ip: &Ip, new: &Tuple) {
+    let (header, message) = bytes.split_at_mut(usize::from(ip.header_len));
+    let pseudo = match *new {
+        Tuple::V4(t) => {
+            header[ipv4::at::SRC..ipv4::at::SRC + 4].copy_from_slice(&t.src.to_be_bytes());
+            header[ipv4::at::DST..ipv4::at::DST + 4].copy_from_slice(&t.dst.to_be_bytes());
+            header[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].fill(0);
+            let sum = checksum::checksum(header);
+            header[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+            0
+        }
+        Tuple::V6(t) => {
+            header[ipv6::at::SRC..ipv6::at::SRC + 16].copy_from_slice(&t.src.to_be_bytes());
+            header[ipv6::at::DST..ipv6::at::DST + 16].copy_from_slice(&t.dst.to_be_bytes());
+            checksum::pseudo6(t.src, t.dst, ICMPV6, message.len())
+        }
+    };
+    debug_assert!(ip.proto == ICMP || ip.proto == ICMPV6);
+    message[CHECKSUM..CHECKSUM + 2].fill(0);
+    let sum = !checksum::fold(pseudo + checksum::sum(message));
+    message[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+}
