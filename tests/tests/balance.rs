@@ -28,7 +28,15 @@ fn one_worker() {
 
 #[test]
 fn two_workers() {
-    scenario(Plan::workers(2), |lab| splits(lab, SPLITS));
+    scenario(Plan::workers(2), |lab| {
+        splits(lab, SPLITS)?;
+        for worker in ["[1]", "[2]"] {
+            let conns = lab.director.ipvsadm("-Lnc --style dpvs")?;
+            let own = conns.lines().filter(|line| line.starts_with(worker)).count();
+            assert!(own >= 20, "worker {worker} has {own} connections: {conns}");
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -38,7 +46,9 @@ fn one_arm() {
 
 #[test]
 fn af_xdp() {
-    scenario(Plan { driver: Driver::AfXdp, ..Plan::workers(1) }, |lab| splits(lab, &SPLITS[..1]));
+    for workers in [1, 2] {
+        scenario(Plan { driver: Driver::AfXdp, ..Plan::workers(workers) }, |lab| splits(lab, &SPLITS[..1]));
+    }
 }
 
 /// Held connections decide under wlc: the server with the higher weight carries as many more.
