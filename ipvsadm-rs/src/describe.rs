@@ -113,7 +113,8 @@ fn choices(arg: Arg, name: &'static str) -> Arg {
     }
 }
 
-fn heading(opt: Opt) -> &'static str {
+/// Under which heading an option is explained.
+pub fn heading(opt: Opt) -> &'static str {
     match opt {
         Opt::Tcp | Opt::Udp | Opt::Sctp | Opt::Icmp | Opt::Icmpv6 | Opt::Match | Opt::Fwmark | Opt::Ipv6 => {
             "Services"

@@ -15,6 +15,8 @@ pub mod fetch;
 pub mod flags;
 pub mod grammar;
 pub mod input;
+#[cfg(test)]
+mod manual;
 pub mod names;
 pub mod options;
 pub mod popt;

@@ -71,14 +71,14 @@ fn run_lines(
     }
 }
 
-/// Clears the table and runs the commands on standard input; lines that begin with `#` are notes.
-pub fn restore() -> Exit {
+/// Does what `ipvsadm-restore` does with the words after its name.
+pub fn restore(words: &[String]) -> Exit {
     let names = Names::system();
     let style = match style() {
         Ok(style) => style,
         Err(misuse) => return misused(&misuse),
     };
-    run_lines(&names, style, None, wrap::restore)
+    run_lines(&names, style, None, |session| wrap::restore(words, session))
 }
 
 /// The words after the name of the program.

@@ -66,10 +66,10 @@ impl Client {
 
 impl Ask for Client {
     fn ask(&mut self, request: &Request) -> Result<Reply, AskError> {
-        let kept = self.connection.is_some();
+        let again = self.connection.is_some() && !request.continues();
         let mut connection = self.connection()?;
         let mut answer = connection.call(request);
-        if kept && matches!(answer, Err(ClientError::Closed)) {
+        if again && matches!(answer, Err(ClientError::Closed)) {
             // The daemon was restarted since the last request: the new one has not seen this request.
             connection = self.connection()?;
             answer = connection.call(request);

@@ -27,6 +27,13 @@ pub enum Request {
     Get(Get),
 }
 
+impl Request {
+    /// Whether it goes on where an earlier reply ended: only the daemon that gave that reply can answer it.
+    pub fn continues(&self) -> bool {
+        matches!(self, Request::Get(Get::Services { cursor: 1.., .. } | Get::Conns { cursor: 1.. }))
+    }
+}
+
 /// One change of the configuration.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Set {

@@ -6,5 +6,8 @@ use cli::Exit;
 use ipvsadm_rs::tool;
 
 fn main() -> Exit {
-    tool::restore()
+    match tool::words() {
+        Ok(words) => tool::restore(&words),
+        Err(exit) => exit,
+    }
 }

@@ -275,3 +275,35 @@ fn json_has_the_same_data_under_stable_names() {
         assert!(text.contains(line), "{line}\nin\n{text}");
     }
 }
+
+#[test]
+fn every_member_of_the_json_documents_is_in_the_manual() {
+    let page = include_str!("../../../man/ipvsadm.8");
+    let words: Vec<&str> = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    let mut table = services();
+    dpvs("-a -u 10.0.1.100:443 -r 10.0.2.9 -i --tun-type gue --tun-port 6080", &mut table);
+    let ends = ["10.0.1.2:1", "10.0.1.100:80", "10.0.2.200:2", "10.0.2.2:8080"];
+    table.conns = vec![conn(Transport::Tcp, ConnState::Established, 90, ends)];
+    for listing in ["-L --json", "-Lc --json", "-L --timeout --json", "-L --daemon --json"] {
+        let text = run(Style::Stock, listing, &mut table).seen.stdout.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut keys = Vec::new();
+        collect(&document, &mut keys);
+        for key in keys {
+            assert!(words.contains(&key.as_str()), "`{key}` of {listing} is not in man/ipvsadm.8");
+        }
+    }
+}
+
+fn collect(value: &serde_json::Value, keys: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                keys.push(key.clone());
+                collect(value, keys);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, keys)),
+        _ => {}
+    }
+}

@@ -5,5 +5,6 @@ mod complete;
 mod dpvs;
 mod replay;
 mod restore;
+mod socket;
 mod table;
 mod tool;

@@ -137,6 +137,24 @@ fn replace_makes_the_least_change() {
 }
 
 #[test]
+fn the_wrapper_can_replace_too() {
+    let mut table = Table::default();
+    ipvsadm("-A -t 10.0.0.9:80", "", &mut table);
+    let run = |words: &[&str], table: &mut Table| {
+        let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        tool::run(&argv, "# note\n-A -t 10.0.0.1:80\n", table, &tool::names(), Style::Stock).seen
+    };
+    assert_eq!(
+        run(&["ipvsadm-restore", "--replace", "--dry-run"], &mut table).stdout.unwrap().lines().count(),
+        2
+    );
+    assert_eq!(saved(&mut table), "-A -t 10.0.0.9:80 -s wlc\n");
+    assert_eq!(run(&["ipvsadm-restore", "--replace"], &mut table).status, 0);
+    assert_eq!(saved(&mut table), "-A -t 10.0.0.1:80 -s wlc\n");
+    assert!(!table.asked.contains(&Request::Set(Set::FlushServices)));
+}
+
+#[test]
 fn replace_by_the_same_asks_for_no_change() {
     let mut table = Table::default();
     ipvsadm("-R", EVERYTHING, &mut table);

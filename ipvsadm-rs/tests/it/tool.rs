@@ -37,7 +37,7 @@ pub fn run(argv: &[String], stdin: &str, ask: &mut dyn Ask, names: &Names, style
                 Exit::Refused
             }
         },
-        "ipvsadm-restore" => wrap::restore(&mut session),
+        "ipvsadm-restore" => wrap::restore(&argv[1..], &mut session),
         other => panic!("{other}"),
     };
     let seen = Seen {
