@@ -94,8 +94,8 @@ pub fn access(_subject: &AccessSubject) -> Result<(), Status> {
 pub fn forwarding(spec: &DestSpec, clients: Family, server: Family) -> Result<Forwarding, Status> {
     let forwarding = match spec.forwarding {
         model::Forwarding::FullNat => Forwarding::FullNat,
-        model::Forwarding::Nat => return Err(lacking_mode("masquerading (-m)")),
-        model::Forwarding::DirectRouting => return Err(lacking_mode("direct routing (-g)")),
+        model::Forwarding::Nat => Forwarding::Nat,
+        model::Forwarding::DirectRouting => Forwarding::DirectRouting,
         model::Forwarding::Tunnel(_) => return Err(lacking_mode("tunnelling (-i)")),
         model::Forwarding::Snat => return Err(lacking_mode("snat (-J)")),
         model::Forwarding::Local => return Err(lacking_mode("local delivery")),
@@ -116,7 +116,9 @@ fn lacking(text: impl Into<String>) -> Status {
 }
 
 fn lacking_mode(mode: &str) -> Status {
-    lacking(format!("forwarding by {mode} is not there yet: fullnat (-b) is"))
+    lacking(format!(
+        "forwarding by {mode} is not there yet: fullnat (-b), masquerading (-m) and direct routing (-g) are"
+    ))
 }
 
 #[cfg(test)]

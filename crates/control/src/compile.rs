@@ -124,6 +124,7 @@ fn services(state: &State) -> Vec<Option<Service>> {
             syn_proxy: service.spec.options.synproxy,
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
+            masquerades: false,
         })
     };
     (0..).zip(state.services.all()).map(compiled).collect()

@@ -1,39 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TCP and UDP packets: to the connection they belong to, or to a new one if a service wants them.
 
-use std::hint::black_box;
 use std::ops::ControlFlow::{Break, Continue};
 
 use packet::{Buffer, Csum, proto, tcp};
 
 use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
 use crate::flow::Parsed;
-use crate::ids::{LcoreId, LinkId};
+use crate::forward::far::Far;
+use crate::forward::{Forwarding, Plan, rewrite};
 use crate::l3::Ip;
-use crate::laddr::Lease;
-use crate::lcore::{Config, Lcore, Sink};
+use crate::l4;
+use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
-use crate::lookup::Target;
 use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
 use crate::sched::{self, Load};
 use crate::snapshot::{Dest, Service, Snapshot};
-use crate::steer;
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
-use crate::{fullnat, l4};
-
-/// The server's side of a new connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Far {
-    /// What the server's packets will carry.
-    pub(crate) outbound: Tuple,
-    /// The local port they come to, where one is leased.
-    lease: Option<Lease>,
-}
 
 impl<P: Buffer> Lcore<P> {
     /// A whole TCP or UDP packet.
@@ -67,7 +55,7 @@ impl<P: Buffer> Lcore<P> {
             Some(found) => found,
             None => {
                 let target = cx.snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
-                if let Some(owner) = self.owner(target, &probe.tuple, cx.snap)
+                if let Some(owner) = self.owner(target, probe, cx.snap)
                     && owner != self.config.id
                 {
                     return Break(Verdict::Redirect(Goal::of_worker(owner)));
@@ -95,17 +83,23 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::L4Checksum);
         }
         let hop = self.next_hop(id, dir, cx)?;
-        let ttl = Ttl::of_service(cx.snap);
-        self.check_hop(pkt, parsed, ip, hop.mtu, ttl, cx, out)?;
+        let plan = self.conns.get(id).plan(dir);
+        let ttl = if plan == Plan::Pass { Ttl::Keep } else { Ttl::of_service(cx.snap) };
+        self.check_hop(pkt, parsed, ip, plan.room(ip, hop.mtu), ttl, cx, out)?;
         self.advance(id, dir, flags, cx);
         self.account(id, dir, ip);
 
-        let new = self.conns.tuple(id, dir.opposite()).reversed();
-        let conn = self.conns.get(id);
-        let bytes = &mut pkt.data_mut()[parsed.l3..];
-        fullnat::rewrite(bytes, ip, conn, dir, &new, ttl);
-        if is_proxied {
-            self.shift_proxied(id, bytes, ip, dir);
+        match plan {
+            Plan::Rewrite => {
+                let new = self.conns.tuple(id, dir.opposite()).reversed();
+                let conn = self.conns.get(id);
+                let bytes = &mut pkt.data_mut()[parsed.l3..];
+                rewrite::rewrite(bytes, ip, conn, dir, &new, ttl);
+                if is_proxied {
+                    self.shift_proxied(id, bytes, ip, dir);
+                }
+            }
+            Plan::Pass => {}
         }
         self.leave(pkt, parsed, ip, hop, cx)
     }
@@ -133,26 +127,10 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::L4Checksum);
         }
         let dest = self.schedule(svc, cx.snap)?;
-        let far = self.lease(svc, dest, ip.proto, cx.snap)?;
-        let seq_delta = self.seq_delta(bytes, ip, &far.outbound, cx);
+        let far = self.far_side(svc, dest, probe, cx.snap)?;
+        let hides = dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
+        let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
         self.enter(svc, dest, probe, far, seq_delta, cx)
-    }
-
-    /// The worker that has the connection of a packet to a local address, `None` for packets to anything else.
-    #[inline(always)]
-    fn owner(&self, target: Target, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
-        let link = target.laddr.filter(|_| self.config.workers > 1)?;
-        Some(owner_by(link, tuple, tuple.target_port(), self.config.workers, snap))
-    }
-
-    /// The worker that has the connection of packets with this tuple, where that follows from the tuple: packets to a local address, and
-    /// those that come in by a device whose choice can be predicted.
-    pub(crate) fn owner_of(&self, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
-        if self.config.workers == 1 {
-            return Some(self.config.id);
-        }
-        let target = snap.lookup.target(tuple.target_ip()).unwrap_or_default();
-        self.owner(target, tuple, snap)
     }
 
     pub(crate) fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
@@ -169,43 +147,9 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
-    /// Leases a local port towards `dest`, local addresses in turn.
-    pub(crate) fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Far> {
-        let Config { id: me, workers, .. } = self.config;
-        let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
-        let mut reason = DropReason::NoLaddr;
-        for step in 0..svc.laddrs.len() {
-            let at = (cursor + step) % svc.laddrs.len();
-            let laddr = svc.laddrs[at];
-            let link = snap.lookup.target(laddr).and_then(|target| target.laddr);
-            let (true, Some(link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), link) else {
-                continue;
-            };
-            reason = DropReason::LportExhausted;
-            let returning = |lport| Tuple::new(dest.addr, (laddr, lport).into());
-            let mine = |lport| {
-                workers == 1
-                    || returning(lport)
-                        .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
-            };
-            let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
-            if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
-                *cursor = (at + 1) as u32;
-            }
-            if let Some(outbound) = returning(lease.port) {
-                black_box(self.conns.warm_index(&self.conns.probe(outbound, proto)));
-                return Continue(Far { outbound, lease: Some(lease) });
-            }
-        }
-        drop(reason)
-    }
-
     /// What to add to the client's sequence numbers: towards the server they begin at a number that only grows for the same
     /// addresses and ports (RFC 6528), by 15.6 million a second, as Linux's do.
     fn seq_delta(&self, bytes: &[u8], ip: &Ip, outbound: &Tuple, cx: Cx<'_>) -> u32 {
-        if ip.proto != proto::TCP {
-            return 0;
-        }
         let l4 = &bytes[usize::from(ip.header_len)..];
         let seq = tcp::Header::parse(l4).map_or(0, |h| h.seq());
         self.fresh_isn(outbound, ip.proto, cx.now).wrapping_sub(seq)
@@ -234,6 +178,7 @@ impl<P: Buffer> Lcore<P> {
             dest: dest.id,
             dest_generation: dest.generation,
             forwarding: dest.forwarding,
+            plans: Plan::of(dest.forwarding),
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
         };
@@ -247,8 +192,8 @@ impl<P: Buffer> Lcore<P> {
                 return drop(reason);
             }
         };
-        let inbound = fullnat::deltas(&probe.tuple, &outbound.reversed());
-        let back = fullnat::deltas(&outbound, &probe.tuple.reversed());
+        let inbound = rewrite::deltas(&probe.tuple, &outbound.reversed());
+        let back = rewrite::deltas(&outbound, &probe.tuple.reversed());
         let conn = self.conns.get_mut(id);
         conn.seq_delta = seq_delta;
         (conn.l3_delta, conn.l4_delta) = ([inbound.0, back.0], [inbound.1, back.1]);
@@ -264,7 +209,11 @@ impl<P: Buffer> Lcore<P> {
     fn advance(&mut self, id: ConnId, dir: Dir, flags: u8, cx: Cx<'_>) {
         self.conns.touch(id, cx.now);
         let conn = self.conns.get(id);
-        let side = if dir == Dir::Inbound { Side::Client } else { Side::Server };
+        let side = match dir {
+            Dir::Inbound if conn.forwarding.is_two_way() => Side::Client,
+            Dir::Inbound => Side::ClientOnly,
+            Dir::Outbound => Side::Server,
+        };
         if conn.proto() == proto::TCP {
             let old = State::from_number(conn.state);
             let new = old.next(side, Event::of(flags));
@@ -326,12 +275,6 @@ impl<P: Buffer> Lcore<P> {
 fn proxied<'s>(tuple: &Tuple, snap: &'s Snapshot) -> Option<&'s Service> {
     let target = snap.lookup.target(tuple.target_ip())?;
     snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)
-}
-
-/// The worker that owns the connection whose returning packets carry `tuple` and come in by `link`.
-fn owner_by(link: LinkId, tuple: &Tuple, lport: u16, workers: u16, snap: &Snapshot) -> LcoreId {
-    let rss = snap.link(link).and_then(|link| snap.ports.get(link.port.index())?.rss.as_ref());
-    rss.map_or_else(|| steer::by_port(lport, workers), |rss| rss.worker(tuple))
 }
 
 /// Whether a client's SYN begins a new connection where an old one lingers.

@@ -11,7 +11,7 @@ pub mod conn;
 pub mod counters;
 mod flat;
 pub mod flow;
-pub mod fullnat;
+pub mod forward;
 pub mod icmp;
 pub mod ids;
 pub mod l3;

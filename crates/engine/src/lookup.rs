@@ -2,9 +2,10 @@
 //! What a packet's destination means: the tables a snapshot makes from what is configured.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::flat::FlatMap;
+use crate::forward::Forwarding;
 use crate::ids::{LinkId, ServiceId};
 use crate::route::{Kind, Route};
 use crate::snapshot::Snapshot;
@@ -18,6 +19,8 @@ pub struct Lookup {
     targets: Vec<Target>,
     /// Services by target, protocol and port.
     services: FlatMap<u64>,
+    /// The service address behind each server reached by NAT, by IP protocol.
+    masqueraded: HashMap<(u8, SocketAddr), SocketAddr>,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
 }
@@ -49,7 +52,13 @@ impl Lookup {
             target.own = true;
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
         }
+        let masqueraded = snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat);
+        let masqueraded = masqueraded.filter_map(|dest| {
+            let svc = snap.services.get(dest.service.index())?.as_ref()?;
+            Some(((svc.transport.number(), dest.addr), svc.vip))
+        });
         let mut lookup = Lookup {
+            masqueraded: masqueraded.collect(),
             services: services.into_iter().collect(),
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],
@@ -75,6 +84,15 @@ impl Lookup {
             IpAddr::V6(addr) => self.v6.get(addr.to_bits()),
         };
         self.targets.get(id? as usize).copied()
+    }
+
+    /// The address of the service that a server reached by NAT answers for. One that serves several at the same port is taken to
+    /// answer for one of them.
+    pub(crate) fn service_of_server(&self, proto: u8, server: SocketAddr) -> Option<SocketAddr> {
+        if self.masqueraded.is_empty() {
+            return None;
+        }
+        self.masqueraded.get(&(proto, server)).copied()
     }
 
     /// The service of a target at exactly this IP protocol and port.

@@ -9,6 +9,7 @@ use packet::{Buffer, ether, ipv4, ipv6};
 
 use crate::conn::{ConnId, Dir, Egress};
 use crate::flow::Parsed;
+use crate::forward::{Forwarding, Room};
 use crate::icmp::{self, Problem};
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
@@ -53,7 +54,9 @@ impl<P: Buffer> Lcore<P> {
         let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
             return drop(DropReason::NoRoute);
         };
-        let hop = self.hop_by(route, target, cx)?;
+        // Beside its own clients' routers a server with direct routing must be a neighbour: no gateway would pass this on to it.
+        let via = route.via.filter(|_| self.conns.get(id).forwarding != Forwarding::DirectRouting);
+        let hop = self.hop_by(&Route { via, ..route.clone() }, target, cx)?;
         self.conns.get_mut(id).egress[dir as usize] = hop;
         Continue(())
     }
@@ -76,13 +79,13 @@ impl<P: Buffer> Lcore<P> {
         pkt: &P,
         parsed: &Parsed,
         ip: &Ip,
-        mtu: u16,
+        room: Room,
         ttl: Ttl,
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<()> {
-        if ip.total_len > mtu && ip.df {
-            return self.refuse(pkt, parsed, ip, Problem::TooBig(mtu), cx, out);
+        if ip.total_len > room.mtu && room.whole {
+            return self.refuse(pkt, parsed, ip, Problem::TooBig(room.mtu), cx, out);
         }
         if ttl == Ttl::Count && ip.ttl <= 1 {
             return self.refuse(pkt, parsed, ip, Problem::TimeExceeded, cx, out);

@@ -18,8 +18,9 @@ use packet::{Buffer, checksum, ipv4, ipv6};
 
 use std::ops::ControlFlow::Continue;
 
-use crate::conn::{ConnId, Dir, Tuple, Tuple4, Tuple6};
+use crate::conn::{ConnId, Dir, Probe, Tuple, Tuple4, Tuple6};
 use crate::flow::Parsed;
+use crate::forward::Room;
 use crate::ids::LcoreId;
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
@@ -53,16 +54,16 @@ impl<P: Buffer> Lcore<P> {
         let Some(quote) = Quote::parse(&message[LEN..], ip.six) else { return drop(DropReason::IcmpQuote) };
         // The quoted packet was sent to where answers come from.
         let answered = tuple_of(&quote).reversed();
-        let Some((id, dir)) = self.conns.find(&self.conns.probe(answered, quote.proto)) else {
-            return self.ask_others(&answered, cx);
-        };
+        let probe = self.conns.probe(answered, quote.proto);
+        let Some((id, dir)) = self.conns.find(&probe) else { return self.ask_others(&probe, cx) };
         let receiver = self.conns.tuple(id, dir.opposite());
         if !self.relayed.allows(receiver.source().ip(), RELAYED_PER_SECOND, cx.now) {
             return drop(DropReason::IcmpLimited);
         }
         let hop = self.next_hop(id, dir, cx)?;
         let ttl = Ttl::of_service(cx.snap);
-        self.check_hop(pkt, parsed, ip, hop.mtu, ttl, cx, out)?;
+        let room = Room { mtu: hop.mtu, whole: ip.df };
+        self.check_hop(pkt, parsed, ip, room, ttl, cx, out)?;
         let instead = self.instead(id, dir, &receiver);
         let bytes = &mut pkt.data_mut()[parsed.l3..to];
         quote.rewrite(&mut bytes[usize::from(ip.header_len) + LEN..], &instead);
@@ -92,7 +93,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// No connection here: another worker may have it. Errors are spread by their outer addresses, connections by ports.
-    fn ask_others(&self, answered: &Tuple, cx: Cx<'_>) -> Step<Verdict> {
+    fn ask_others(&self, answered: &Probe, cx: Cx<'_>) -> Step<Verdict> {
         let workers = self.config.workers;
         let me = self.config.id;
         let next = match cx.origin {

@@ -428,6 +428,7 @@ pub mod world {
             syn_proxy: false,
             conn_timeout: 0,
             weights: (0, 1),
+            masquerades: false,
         }));
     }
 

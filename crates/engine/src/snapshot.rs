@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use foldhash::fast::RandomState;
 use model::Transport;
 
+pub use crate::forward::Forwarding;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::link::{Link, Mac};
 use crate::lookup::{Lookup, Target};
@@ -98,6 +99,8 @@ pub struct Service {
     pub conn_timeout: u32,
     /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.
     pub weights: (u32, u32),
+    /// A server of it is reached by NAT; [`Snapshot::index`] sets it.
+    pub masquerades: bool,
 }
 
 impl Service {
@@ -128,13 +131,6 @@ pub struct Dest {
     pub forwarding: Forwarding,
     /// Share of new connections; 0 takes none.
     pub weight: u32,
-}
-
-/// How packets reach a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwarding {
-    /// Source and destination rewritten, answers come back to a local address.
-    FullNat,
 }
 
 /// Switches of the small stack.
@@ -178,6 +174,8 @@ impl Snapshot {
     pub fn index(mut self) -> Self {
         for svc in self.services.iter_mut().flatten() {
             svc.weights = svc.weigh(&self.dests);
+            let servers = svc.dests.iter().filter_map(|id| self.dests.get(id.index())?.as_ref());
+            svc.masquerades = servers.into_iter().any(|dest| dest.forwarding == Forwarding::Nat);
         }
         self.lookup = Lookup::of(&self);
         for port in &mut self.ports {

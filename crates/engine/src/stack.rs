@@ -9,6 +9,7 @@ use packet::icmp::{v4, v6};
 use packet::{Buffer, checksum, ether, ipv6, nd::HOP_LIMIT, nd::Message};
 
 use crate::flow::Parsed;
+use crate::forward::Room;
 use crate::l3::Ip;
 use crate::lcore::{Event, Heard, Lcore, Sink};
 use crate::link::{Link, Mac};
@@ -226,7 +227,7 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::NotForwarding);
         }
         let hop = self.hop_by(route, dst, cx)?;
-        self.check_hop(pkt, parsed, ip, hop.mtu, Ttl::Count, cx, out)?;
+        self.check_hop(pkt, parsed, ip, Room { mtu: hop.mtu, whole: ip.df }, Ttl::Count, cx, out)?;
         count_down(&mut pkt.data_mut()[parsed.l3..], ip.six);
         self.leave(pkt, parsed, ip, hop, cx)
     }

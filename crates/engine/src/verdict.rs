@@ -183,6 +183,8 @@ drop_reasons! {
     SynProxyStorm => "syn_proxy_storm",
     /// The service has no usable server.
     NoDest => "no_dest",
+    /// The server's address is of another family than its forwarding mode can reach.
+    Family => "family",
     /// The service has no local address that fits the server's family.
     NoLaddr => "no_laddr",
     /// Every local port towards the server is leased.

@@ -207,5 +207,6 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport) {
         syn_proxy: false,
         conn_timeout: 0,
         weights: (0, 1),
+        masquerades: false,
     }));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One connection: what both directions of a flow share, in two cache lines.
 
+use crate::forward::{Forwarding, Plan};
 use crate::ids::{DestId, LinkId, ServiceId};
 use crate::neigh::NeighRef;
-use crate::snapshot::Forwarding;
 
 use super::tuple::{Tuple, Tuple4};
 
@@ -61,6 +61,8 @@ pub struct NewConn {
     pub dest_generation: u32,
     /// How packets reach the server.
     pub forwarding: Forwarding,
+    /// What is done to packets, by direction.
+    pub plans: [Plan; 2],
     /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
     /// The range its local port was leased from, if it was.
@@ -84,6 +86,8 @@ pub struct Conn {
     pub active: bool,
     /// How packets reach the server.
     pub forwarding: Forwarding,
+    /// What is done to packets, by direction.
+    pub(crate) plans: [Plan; 2],
     /// The server.
     pub dest: DestId,
     /// Tells the server from a later one in the same slot.
@@ -127,6 +131,7 @@ impl Conn {
         state: 0,
         active: false,
         forwarding: Forwarding::FullNat,
+        plans: [Plan::Rewrite; 2],
         dest: DestId(0),
         dest_generation: 0,
         last_seen: 0,

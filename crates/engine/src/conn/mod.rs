@@ -212,12 +212,14 @@ impl ConnTable {
             return Err(DropReason::ConnTableFull);
         }
         let probes = [self.probe(new.inbound, new.proto), self.probe(new.outbound, new.proto)];
+        // Nobody searches for what never comes.
+        let probes = &probes[..new.forwarding.directions()];
         if probes.iter().any(|probe| self.find(probe).is_some()) {
             return Err(DropReason::ConnClash);
         }
         self.grown = true;
         let id = self.fill(new, now);
-        for (dir, probe) in (0u32..).zip(&probes) {
+        for (dir, probe) in (0u32..).zip(probes) {
             if !self.index.insert(probe.hash, id.0 << 1 | dir) {
                 if dir == 1 {
                     self.index.remove(probes[0].hash, id.0 << 1);
@@ -240,6 +242,7 @@ impl ConnTable {
             dest: new.dest,
             dest_generation: new.dest_generation,
             forwarding: new.forwarding,
+            plans: new.plans,
             conn_timeout: new.conn_timeout,
             lease: new.lease.unwrap_or(NIL),
             last_seen: wheel::ticks(now),
@@ -279,8 +282,8 @@ impl ConnTable {
     /// Removes a connection.
     pub fn remove(&mut self, id: ConnId) {
         self.disarm(id);
-        let proto = self.get(id).proto;
-        for dir in [Dir::Inbound, Dir::Outbound] {
+        let Conn { proto, forwarding, .. } = *self.get(id);
+        for dir in [Dir::Inbound, Dir::Outbound].into_iter().take(forwarding.directions()) {
             let hash = self.tuple(id, dir).place(proto, &self.seed);
             let there = self.index.remove(hash, id.0 << 1 | dir as u32);
             debug_assert!(there, "both directions of a connection are in the index");

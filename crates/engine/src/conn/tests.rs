@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::forward::{Forwarding, Plan};
 use crate::ids::{DestId, ServiceId};
-use crate::snapshot::Forwarding;
 
 fn new_conn(client: &str, server: &str) -> NewConn {
     let at = |s: &str| s.parse().expect("a literal address");
@@ -23,6 +23,7 @@ fn new_conn(client: &str, server: &str) -> NewConn {
         dest: DestId(0),
         dest_generation: 0,
         forwarding: Forwarding::FullNat,
+        plans: [Plan::Rewrite; 2],
         conn_timeout: 0,
         lease: None,
     }

@@ -21,6 +21,7 @@ fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         syn_proxy: false,
         conn_timeout: 0,
         weights: (0, 0),
+        masquerades: false,
     };
     let dests = weights.iter().zip(0u32..).map(|(&weight, n)| {
         Some(Dest {

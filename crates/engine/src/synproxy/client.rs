@@ -168,7 +168,11 @@ impl<P: Buffer> Lcore<P> {
         self.proxy.counters.ok_ack += 1;
         let Received { ip, probe, .. } = received;
         let dest = self.schedule(svc, cx.snap)?;
-        let far = self.lease(svc, dest, ip.proto, cx.snap)?;
+        if !dest.forwarding.is_two_way() {
+            // Its answer would reach the client by another way, with numbers the client does not know.
+            return drop(DropReason::NoDest);
+        }
+        let far = self.far_side(svc, dest, probe, cx.snap)?;
         let isn = fields.seq.wrapping_sub(1);
         let seq_delta = self.fresh_isn(&far.outbound, ip.proto, cx.now).wrapping_sub(isn);
         let id = self.enter(svc, dest, probe, far, seq_delta, cx)?;

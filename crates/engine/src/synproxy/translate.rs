@@ -14,7 +14,7 @@ use packet::tcp::{self, option};
 
 use super::session::{Session, Stamps};
 use crate::conn::Dir;
-use crate::fullnat::replace;
+use crate::forward::rewrite::replace;
 
 /// Rewrites a segment going `dir`; `l4` begins with its TCP header. Its checksum stays as right or wrong as it was.
 pub fn shift(l4: &mut [u8], session: &Session, dir: Dir) {

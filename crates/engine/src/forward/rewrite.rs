@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! FULLNAT: both addresses and both ports are rewritten, and the client's sequence numbers.
+//! Addresses and ports replaced within one family: FULLNAT and NAT, both directions.
 //!
 //! ```text
-//!   client  --- caddr:cport -> vaddr:vport --->  director  --- laddr:lport -> daddr:dport --->  server
-//!           <-- vaddr:vport -> caddr:cport ----            <-- daddr:dport -> laddr:lport -----
+//!   FULLNAT  client  --- caddr:cport -> vaddr:vport --->  director  --- laddr:lport -> daddr:dport --->  server
+//!                    <-- vaddr:vport -> caddr:cport ----            <-- daddr:dport -> laddr:lport -----
+//!   NAT      client  --- caddr:cport -> vaddr:vport --->  director  --- caddr:cport -> daddr:dport --->  server
+//!                    <-- vaddr:vport -> caddr:cport ----            <-- daddr:dport -> caddr:cport -----
 //! ```
 //!
-//! Many clients share a local port over time, and a server remembers the last one for a while. So the client's initial
-//! sequence number is replaced by one that grows with time, and its timestamps are taken out of the SYN: otherwise the
-//! server would take a new connection for an old one. What changes in checksums is computed once per connection.
+//! What changes in checksums is computed once per connection. With FULLNAT many clients share a local port over time, and a server
+//! remembers the last one for a while. So the client's initial sequence number is replaced by one that grows with time, and its
+//! timestamps are taken out of the SYN: otherwise the server would take a new connection for an old one.
 
 use packet::checksum::{Delta, shift_by, udp_shift_by};
 use packet::{ipv4, ipv6, proto, tcp, udp};
 
 use crate::conn::{Conn, Dir, Tuple};
+use crate::forward::Forwarding;
 use crate::l3::Ip;
 use crate::output::Ttl;
 
@@ -87,7 +90,7 @@ fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16, dport: u1
         Dir::Outbound => delta,
     };
     let options = match dir {
-        Dir::Inbound => flags & tcp::flag::SYN != 0,
+        Dir::Inbound => flags & tcp::flag::SYN != 0 && conn.forwarding == Forwarding::FullNat,
         Dir::Outbound => conn.seq_delta != 0 && h[12] > 5 << 4,
     };
     h[16..18].copy_from_slice(&delta.apply(old).to_be_bytes());

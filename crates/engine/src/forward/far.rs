@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The server's side of a new connection: what its packets will carry, and which worker they must reach.
+
+use std::hint::black_box;
+use std::ops::ControlFlow::Continue;
+
+use packet::Buffer;
+
+use super::Forwarding;
+use crate::conn::{Probe, Tuple};
+use crate::ids::{LcoreId, LinkId};
+use crate::laddr::Lease;
+use crate::lcore::{Config, Lcore};
+use crate::lookup::Target;
+use crate::snapshot::{Dest, Service, Snapshot};
+use crate::steer;
+use crate::verdict::{DropReason, Step, drop};
+
+/// The server's side of a new connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Far {
+    /// What the server's packets will carry; where they never pass, what they would.
+    pub(crate) outbound: Tuple,
+    /// The local port they come to, where one is leased.
+    pub(crate) lease: Option<Lease>,
+}
+
+impl<P: Buffer> Lcore<P> {
+    /// The server's side of the connection `probe` asks for, with `dest`.
+    pub(crate) fn far_side(
+        &mut self,
+        svc: &Service,
+        dest: &Dest,
+        probe: &Probe,
+        snap: &Snapshot,
+    ) -> Step<Far> {
+        let client = probe.tuple.source();
+        let outbound = match dest.forwarding {
+            Forwarding::FullNat => return self.lease(svc, dest, probe.proto, snap),
+            Forwarding::Nat => Tuple::new(dest.addr, client),
+            // The server gets what the client sent: the port is the service's.
+            Forwarding::DirectRouting => {
+                Tuple::new((dest.addr.ip(), probe.tuple.target_port()).into(), client)
+            }
+        };
+        match outbound {
+            Some(outbound) => Continue(Far { outbound, lease: None }),
+            None => drop(DropReason::Family),
+        }
+    }
+
+    /// Leases a local port towards `dest`, local addresses in turn.
+    fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Far> {
+        let Config { id: me, workers, .. } = self.config;
+        let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
+        let mut reason = DropReason::NoLaddr;
+        for step in 0..svc.laddrs.len() {
+            let at = (cursor + step) % svc.laddrs.len();
+            let laddr = svc.laddrs[at];
+            let link = snap.lookup.target(laddr).and_then(|target| target.laddr);
+            let (true, Some(link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), link) else {
+                continue;
+            };
+            reason = DropReason::LportExhausted;
+            let returning = |lport| Tuple::new(dest.addr, (laddr, lport).into());
+            let mine = |lport| {
+                workers == 1
+                    || returning(lport)
+                        .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
+            };
+            let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
+            if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
+                *cursor = (at + 1) as u32;
+            }
+            if let Some(outbound) = returning(lease.port) {
+                black_box(self.conns.warm_index(&self.conns.probe(outbound, proto)));
+                return Continue(Far { outbound, lease: Some(lease) });
+            }
+        }
+        drop(reason)
+    }
+
+    /// The worker that has the connection of a packet that found none here; `None` when any worker may open one.
+    #[inline(always)]
+    pub(crate) fn owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
+        if self.config.workers == 1 {
+            return None;
+        }
+        if let Some(link) = target.laddr {
+            return Some(owner_by(link, &probe.tuple, probe.tuple.target_port(), self.config.workers, snap));
+        }
+        self.masquerade_owner(target, probe, snap)
+    }
+
+    /// The worker that has the connection of packets like this, where that follows from what they carry.
+    pub(crate) fn owner_of(&self, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
+        if self.config.workers == 1 {
+            return Some(self.config.id);
+        }
+        let target = snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
+        self.owner(target, probe, snap)
+    }
+
+    /// The same for NAT, whose connections have no local port that could be chosen for a worker: the one the client's packets reach,
+    /// for both directions.
+    #[inline(never)]
+    fn masquerade_owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
+        let tuple = &probe.tuple;
+        let inbound = match snap.lookup.service_of_server(probe.proto, tuple.source()) {
+            Some(vip) => Tuple::new(tuple.target(), vip)?,
+            None => {
+                let svc = snap.service_of(target, probe.proto, tuple.target_port())?;
+                svc.masquerades.then_some(*tuple)?
+            }
+        };
+        let client = inbound.source();
+        let link = snap.routes.find(client.ip())?.link;
+        Some(owner_by(link, &inbound, client.port(), self.config.workers, snap))
+    }
+}
+
+/// The worker that owns the connection whose packets carry `tuple` and come in by `link`; where the device's choice cannot be
+/// predicted, `port` decides.
+fn owner_by(link: LinkId, tuple: &Tuple, port: u16, workers: u16, snap: &Snapshot) -> LcoreId {
+    let rss = snap.link(link).and_then(|link| snap.ports.get(link.port.index())?.rss.as_ref());
+    rss.map_or_else(|| steer::by_port(port, workers), |rss| rss.worker(tuple))
+}

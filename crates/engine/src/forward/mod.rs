@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The forwarding modes: how packets of a connection are changed on their way.
+//!
+//! ```text
+//!   mode            client -> server                          server -> client
+//!   FULLNAT         laddr:lport -> daddr:dport                vaddr:vport -> caddr:cport
+//!   NAT             caddr:cport -> daddr:dport                vaddr:vport -> caddr:cport
+//!   direct routing  unchanged, to the server's Ethernet addr  does not pass
+//! ```
+//!
+//! A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
+
+pub(crate) mod far;
+pub mod rewrite;
+
+use crate::conn::{Conn, Dir};
+use crate::l3::Ip;
+
+/// How the server's packets return, if they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Source and destination rewritten, answers come back to a local address.
+    FullNat,
+    /// Destination rewritten; the server's route to its clients leads through the director.
+    Nat,
+    /// Nothing rewritten: the server has the service's address too, and answers by itself.
+    DirectRouting,
+}
+
+impl Forwarding {
+    /// Whether the director sees what servers answer.
+    pub fn is_two_way(self) -> bool {
+        match self {
+            Forwarding::FullNat | Forwarding::Nat => true,
+            Forwarding::DirectRouting => false,
+        }
+    }
+
+    /// How many directions pass the director, the client's first.
+    pub(crate) fn directions(self) -> usize {
+        if self.is_two_way() { 2 } else { 1 }
+    }
+}
+
+/// What is done to packets of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Plan {
+    /// Addresses and ports replaced, within one family.
+    Rewrite,
+    /// Sent as it is.
+    Pass,
+}
+
+/// How long a packet may be at the next hop, as it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Bytes.
+    pub(crate) mtu: u16,
+    /// It must not be cut.
+    pub(crate) whole: bool,
+}
+
+impl Plan {
+    /// The plans of both directions.
+    pub(crate) fn of(forwarding: Forwarding) -> [Plan; 2] {
+        match forwarding {
+            Forwarding::FullNat | Forwarding::Nat => [Plan::Rewrite; 2],
+            Forwarding::DirectRouting => [Plan::Pass; 2],
+        }
+    }
+
+    /// What a next hop that takes `mtu` bytes leaves for a packet of this connection.
+    #[inline(always)]
+    pub(crate) fn room(self, ip: &Ip, mtu: u16) -> Room {
+        match self {
+            Plan::Rewrite | Plan::Pass => Room { mtu, whole: ip.df },
+        }
+    }
+}
+
+impl Conn {
+    /// What is done to packets of a direction.
+    #[inline(always)]
+    pub(crate) fn plan(&self, dir: Dir) -> Plan {
+        self.plans[dir as usize]
+    }
+}
