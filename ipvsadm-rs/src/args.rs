@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use model::options::{
-    AccessSubject, DestCheck, ExternalCheck, HashTarget, PassiveCheck, ProxyProtocol, ProxyVersion, Recovery,
-};
+use model::options::AccessSubject;
 use model::{Family, Granularity, ServiceKey, ServiceOptionsPatch, Transport};
 
 use crate::address::{self, HostPort};
@@ -15,6 +13,7 @@ use crate::grammar::{self, Given};
 use crate::names::Names;
 use crate::options::{Command, Found, Opt};
 use crate::popt::{WordError, Words, Written};
+use crate::values;
 
 /// A command line.
 #[derive(Clone, Debug)]
@@ -225,7 +224,7 @@ impl Line {
         if words.contains(&self.command_value.as_str()) {
             return Ok(());
         }
-        Err(Misuse::line(unknown(&written.name, &self.command_value, words)))
+        Err(Misuse::line(values::unknown(&written.name, &self.command_value, words)))
     }
 
     fn take(&mut self, opt: Opt, written: &Written<'_>, names: &Names) -> Result<(), Misuse> {
@@ -254,46 +253,48 @@ impl Line {
             Opt::Ipv6 => self.read_ipv6()?,
             Opt::Netmask => self.netmask = Some(self.read_netmask(name, value)?),
             Opt::Scheduler => self.scheduler = value.to_owned(),
-            Opt::SchedFlags => self.sched_flags = read_flags(name, value)?,
+            Opt::SchedFlags => self.sched_flags = values::flags(name, value)?,
             Opt::Persistent => {
                 self.persistent = Some(match written.value {
-                    Some(value) => number(name, value, 1, MONTH)?,
-                    None => DEFAULT_PERSISTENCE,
+                    Some(value) => values::number(name, value, 1, values::MONTH)?,
+                    None => values::DEFAULT_PERSISTENCE,
                 });
             }
             Opt::Pe => self.pe = Some(value.to_owned()).filter(|name| !name.is_empty()),
-            Opt::Synproxy => self.options.synproxy = Some(switch(name, value)?),
+            Opt::Synproxy => self.options.synproxy = Some(values::switch(name, value)?),
             Opt::ExpireQuiescent => {
-                self.options.expire_quiescent = Some(optional_switch(name, written.value)?);
+                self.options.expire_quiescent = Some(values::optional_switch(name, written.value)?);
             }
-            Opt::Quic => self.options.quic = Some(optional_switch(name, written.value)?),
-            Opt::HashTarget => self.options.hash_target = Some(hash_target(name, value)?),
-            Opt::ConnTimeout => self.options.conn_timeout = Some(number(name, value, 0, MONTH)?),
-            Opt::ProxyProtocol => self.options.proxy_protocol = Some(proxy_protocol(name, value)?),
+            Opt::Quic => self.options.quic = Some(values::optional_switch(name, written.value)?),
+            Opt::HashTarget => self.options.hash_target = Some(values::hash_target(name, value)?),
+            Opt::ConnTimeout => {
+                self.options.conn_timeout = Some(values::number(name, value, 0, values::MONTH)?)
+            }
+            Opt::ProxyProtocol => self.options.proxy_protocol = Some(values::proxy_protocol(name, value)?),
             Opt::DestCheck => {
                 let checks = self.options.dest_check.take().unwrap_or_default();
-                self.options.dest_check = Some(dest_check(name, value, checks)?);
+                self.options.dest_check = Some(values::dest_check(name, value, checks)?);
             }
-            Opt::Weight => self.weight = Some(number(name, value, 0, INT_MAX)?),
-            Opt::UThreshold => self.upper = number(name, value, 0, INT_MAX)?,
-            Opt::LThreshold => self.lower = number(name, value, 0, INT_MAX)?,
-            Opt::TunType => self.tun_type = word(name, value, &["ipip", "gue", "gre"])?,
-            Opt::TunPort => self.tun_port = Some(number(name, value, 1, 65535)? as u16),
-            Opt::Laddr => self.laddr = Some(local_address(name, value)?),
-            Opt::Ifname => self.ifname = link_name(name, value)?,
-            Opt::Blklst | Opt::Whtlst => self.subject = Some(subject(name, value)?),
+            Opt::Weight => self.weight = Some(values::number(name, value, 0, values::INT_MAX)?),
+            Opt::UThreshold => self.upper = values::number(name, value, 0, values::INT_MAX)?,
+            Opt::LThreshold => self.lower = values::number(name, value, 0, values::INT_MAX)?,
+            Opt::TunType => self.tun_type = values::word(name, value, &["ipip", "gue", "gre"])?,
+            Opt::TunPort => self.tun_port = Some(values::number(name, value, 1, 65535)? as u16),
+            Opt::Laddr => self.laddr = Some(values::local_address(name, value)?),
+            Opt::Ifname => self.ifname = values::link_name(name, value)?,
+            Opt::Blklst | Opt::Whtlst => self.subject = Some(values::subject(name, value)?),
             Opt::Cpu => {
-                let worker = number(name, value, 0, 65535)? as u16;
+                let worker = values::number(name, value, 0, 65535)? as u16;
                 self.worker = worker.checked_sub(1);
             }
-            Opt::Sockpair => self.sockpair = Some(sockpair(name, value)?),
-            Opt::Interval => self.interval = number(name, value, 1, 60)?,
+            Opt::Sockpair => self.sockpair = Some(values::sockpair(name, value)?),
+            Opt::Interval => self.interval = values::number(name, value, 1, 60)?,
             Opt::Ipc => self.ipc = Some(value.into()),
             Opt::Style => {
-                let style = word(name, value, &["stock", "dpvs"])?;
+                let style = values::word(name, value, &["stock", "dpvs"])?;
                 self.style = Some(if style == "dpvs" { Style::Dpvs } else { Style::Stock });
             }
-            _ => check_daemon_option(opt, name, value)?,
+            _ => values::check_daemon_option(opt, name, value)?,
         }
         Ok(())
     }
@@ -321,7 +322,7 @@ impl Line {
     }
 
     fn read_fwmark(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let mark = number(name, value, 1, i64::from(u32::MAX))?;
+        let mark = values::number(name, value, 1, i64::from(u32::MAX))?;
         let mark = NonZeroU32::new(mark).ok_or("a mark is never 0")?;
         self.service = Some(ServiceKey::FwMark { family: Family::Inet, mark });
         Ok(())
@@ -343,7 +344,7 @@ impl Line {
                 let mask = address::classic_ipv4(value).map(Granularity::Inet);
                 mask.ok_or_else(|| format!("{name} `{value}` is no IPv4 mask such as 255.255.255.0"))
             }
-            Family::Inet6 => Ok(Granularity::Inet6(number(name, value, 1, 128)? as u8)),
+            Family::Inet6 => Ok(Granularity::Inet6(values::number(name, value, 1, 128)? as u8)),
         }
     }
 
@@ -367,7 +368,10 @@ impl Line {
             let (times, after) = leftovers.split_at_checked(3).ok_or_else(|| {
                 Misuse::line("--set needs three numbers of seconds: TCP, TCP after FIN, UDP; 0 keeps one")
             })?;
-            let read = times.iter().map(|text| number("--set", text, 0, MONTH)).collect::<Result<_, _>>();
+            let read = times
+                .iter()
+                .map(|text| values::number("--set", text, 0, values::MONTH))
+                .collect::<Result<_, _>>();
             self.times = read.map_err(Misuse::line)?;
             rest = after;
         }
@@ -375,175 +379,5 @@ impl Line {
             return Err(Misuse::line(format!("`{word}` belongs to no option")));
         }
         grammar::check(self.command, &self.given).map_err(Misuse::line)
-    }
-}
-
-/// Seconds of a bare `-p`.
-pub const DEFAULT_PERSISTENCE: u32 = 360;
-const MONTH: i64 = 31 * 86_400;
-const INT_MAX: i64 = i32::MAX as i64;
-
-fn number(name: &str, text: &str, min: i64, max: i64) -> Result<u32, String> {
-    let number =
-        address::decimal(text).filter(|n| (min..=max).contains(n)).and_then(|n| u32::try_from(n).ok());
-    number.ok_or_else(|| format!("{name} `{text}` is not a number from {min} to {max}"))
-}
-
-fn word(name: &str, text: &str, words: &[&str]) -> Result<String, String> {
-    if words.contains(&text) { Ok(text.to_owned()) } else { Err(unknown(name, text, words)) }
-}
-
-fn unknown(name: &str, text: &str, words: &[&str]) -> String {
-    format!("{name} `{text}` is unknown: {} expected", words.join(", "))
-}
-
-fn switch(name: &str, text: &str) -> Result<bool, String> {
-    word(name, text, &["enable", "disable"]).map(|word| word == "enable")
-}
-
-/// On, unless the value says otherwise.
-fn optional_switch(name: &str, value: Option<&str>) -> Result<bool, String> {
-    value.map_or(Ok(true), |text| switch(name, text))
-}
-
-fn read_flags(name: &str, text: &str) -> Result<Vec<String>, String> {
-    let flags: Vec<String> = text.split(',').filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
-    if flags.is_empty() { Err(format!("{name} names no flag")) } else { Ok(flags) }
-}
-
-fn hash_target(name: &str, text: &str) -> Result<HashTarget, String> {
-    match word(name, text, &["sip", "qid"])?.as_str() {
-        "sip" => Ok(HashTarget::SourceIp),
-        _ => Ok(HashTarget::QuicId),
-    }
-}
-
-fn proxy_protocol(name: &str, text: &str) -> Result<Option<ProxyProtocol>, String> {
-    let lower = text.to_ascii_lowercase();
-    let words = ["disable", "v1", "v2", "v1-insecure", "v2-insecure"];
-    word(name, &lower, &words)?;
-    let version = if lower.starts_with("v1") { ProxyVersion::V1 } else { ProxyVersion::V2 };
-    let header = ProxyProtocol { version, insecure: lower.ends_with("-insecure") };
-    Ok(Some(header).filter(|_| lower != "disable"))
-}
-
-/// One value of `--dest-check`, added to those before.
-fn dest_check(name: &str, text: &str, mut checks: DestCheck) -> Result<DestCheck, String> {
-    let external = match text {
-        "disable" => return Ok(DestCheck::default()),
-        "tcp" => Some(ExternalCheck::Tcp),
-        "udp" => Some(ExternalCheck::Udp),
-        "sctp" => Some(ExternalCheck::Sctp),
-        "ping" => Some(ExternalCheck::Ping),
-        _ => None,
-    };
-    match external {
-        Some(kind) => {
-            checks.external.push(kind);
-            checks.external.sort_unstable();
-            checks.external.dedup();
-        }
-        None => {
-            checks.passive = Some(passive_check(text).ok_or_else(|| {
-                format!(
-                    "{name} `{text}`: default, DOWN,WAITs, DOWN,UP,WAITs,MIN-MAXs, tcp, udp, sctp, ping or disable \
-                     expected; counts from 1 to 255, MIN and MAX from 1 to 65535; several by repeating {name}"
-                )
-            })?);
-        }
-    }
-    Ok(checks)
-}
-
-fn passive_check(text: &str) -> Option<PassiveCheck> {
-    fn positive<T: std::str::FromStr + Default + PartialEq>(text: &str) -> Option<T> {
-        let digits = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|n| digits && *n != T::default())
-    }
-    let seconds = |text: &str| positive(text.strip_suffix('s')?);
-    if text == "default" {
-        return Some(PassiveCheck::default());
-    }
-    match *text.split(',').collect::<Vec<_>>() {
-        [down, wait] => Some(PassiveCheck { down: positive(down)?, wait: seconds(wait)?, recovery: None }),
-        [down, up, wait, span] => {
-            let (min, max) = span.strip_suffix('s')?.split_once('-')?;
-            let (min, max): (u16, u16) = (positive(min)?, positive(max)?);
-            let recovery = Recovery { up: positive(up)?, min, max };
-            let recovery = Some(recovery).filter(|_| min <= max)?;
-            Some(PassiveCheck { down: positive(down)?, wait: seconds(wait)?, recovery: Some(recovery) })
-        }
-        _ => None,
-    }
-}
-
-/// An IP address; a port is tolerated and means nothing.
-fn local_address(name: &str, text: &str) -> Result<IpAddr, String> {
-    let addr = text.parse().ok().or_else(|| text.parse().ok().map(|addr: std::net::SocketAddr| addr.ip()));
-    addr.ok_or_else(|| format!("{name} `{text}` is not an IP address"))
-}
-
-fn link_name(name: &str, text: &str) -> Result<String, String> {
-    match text.len() {
-        1..=15 => Ok(text.to_owned()),
-        _ => Err(format!("{name} `{text}` is no name of a link: 1 to 15 characters expected")),
-    }
-}
-
-fn subject(name: &str, text: &str) -> Result<AccessSubject, String> {
-    let set = text.strip_prefix("ipset:").filter(|set| !set.is_empty() && set.len() < 32);
-    let subject = match set {
-        Some(set) => Some(AccessSubject::Set(set.to_owned())),
-        None => text.parse().ok().map(AccessSubject::Addr),
-    };
-    subject.ok_or_else(|| format!("{name} `{text}` is neither an IP address nor ipset:NAME"))
-}
-
-fn sockpair(name: &str, text: &str) -> Result<Sockpair, String> {
-    read_sockpair(text).ok_or_else(|| {
-        format!("{name} `{text}`: PROTO:SIP:SPORT:TIP:TPORT expected, IPv6 addresses in brackets")
-    })
-}
-
-fn read_sockpair(text: &str) -> Option<Sockpair> {
-    fn end(text: &str) -> Option<((IpAddr, u16), &str)> {
-        let (addr, rest): (IpAddr, &str) = match text.strip_prefix('[') {
-            Some(text) => {
-                let (addr, rest) = text.split_once("]:")?;
-                (IpAddr::V6(addr.parse().ok()?), rest)
-            }
-            None => {
-                let (addr, rest) = text.split_once(':')?;
-                (IpAddr::V4(addr.parse().ok()?), rest)
-            }
-        };
-        let (port, rest) = rest.split_once(':').unwrap_or((rest, ""));
-        Some(((addr, port.parse().ok()?), rest))
-    }
-    let (proto, rest) = text.split_once(':')?;
-    let transport = match proto {
-        "tcp" => Transport::Tcp,
-        "udp" => Transport::Udp,
-        "sctp" => Transport::Sctp,
-        _ => return None,
-    };
-    let (source, rest) = end(rest)?;
-    let (target, rest) = end(rest)?;
-    let same_family = source.0.is_ipv4() == target.0.is_ipv4();
-    (rest.is_empty() && same_family).then_some(Sockpair { transport, source, target })
-}
-
-/// Options of the synchronisation daemon are checked like all others, though it does not exist.
-fn check_daemon_option(opt: Opt, name: &str, value: &str) -> Result<(), String> {
-    match opt {
-        Opt::Syncid => number(name, value, 0, 255).map(drop),
-        Opt::SyncMaxlen => number(name, value, 1, 65507).map(drop),
-        Opt::McastPort => number(name, value, 1, 65535).map(drop),
-        Opt::McastTtl => number(name, value, 1, 255).map(drop),
-        Opt::McastGroup => match value.parse::<IpAddr>() {
-            Ok(group) if group.is_multicast() => Ok(()),
-            _ => Err(format!("{name} `{value}` is not a multicast address")),
-        },
-        _ => Ok(()),
     }
 }

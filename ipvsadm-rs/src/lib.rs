@@ -28,4 +28,5 @@ pub mod shell;
 pub mod sort;
 pub mod tool;
 pub mod top;
+mod values;
 pub mod wrap;

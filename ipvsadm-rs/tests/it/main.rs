@@ -3,6 +3,7 @@
 
 mod complete;
 mod dpvs;
+mod random;
 mod replay;
 mod restore;
 mod socket;
