@@ -154,10 +154,11 @@ fn environment(config: &Config) -> Result<(Eal, Pool), Failure> {
     let packets = config.pool();
     let mut wanted = EalConfig::for_devices(config.specs()).with_pool(&packets).with_args(&config.eal);
     wanted.memory_mib = config.boot.memory.unwrap_or(wanted.memory_mib);
+    wanted.hugepages = config.boot.hugepages;
     let eal = Eal::init(wanted)?;
     log::debug!("{} {}", Eal::version(), eal.picked());
     if let Memory::Ordinary { why, .. } = &eal.picked().memory {
-        log::warn!("{why}: running on ordinary pages, which costs speed on fast devices");
+        log::info!("{why}: running on ordinary pages, which costs speed on fast devices");
     }
     let pool = Pool::new(&eal, "packets", &packets)?;
     Ok((eal, pool))

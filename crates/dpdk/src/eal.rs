@@ -25,6 +25,8 @@ use crate::{logs, memory};
 pub struct EalConfig {
     /// Memory needed for packets and tables, in MiB. Without hugepages it is also the limit.
     pub memory_mib: u32,
+    /// Whether it is on hugepages; `None` when there are enough.
+    pub hugepages: Option<bool>,
     /// PCI devices to give to DPDK, each with its driver's arguments. With none, the PCI bus is left alone.
     pub pci: Vec<(PciAddress, String)>,
     /// Talk to other DPDK processes, as memif has to.
@@ -35,7 +37,13 @@ pub struct EalConfig {
 
 impl Default for EalConfig {
     fn default() -> EalConfig {
-        EalConfig { memory_mib: 256, pci: Vec::new(), multi_process: false, args: Vec::new() }
+        EalConfig {
+            memory_mib: 256,
+            hugepages: None,
+            pci: Vec::new(),
+            multi_process: false,
+            args: Vec::new(),
+        }
     }
 }
 

@@ -77,6 +77,9 @@ pub enum Error {
         /// What it logged.
         said: String,
     },
+    /// Ordinary pages are not wanted, and there is nothing else.
+    #[error("hugepages are asked for, but {0}")]
+    Hugepages(String),
     /// A pool or ring could not be made: no memory, or a size or name that cannot be.
     #[error("cannot make {what}: {cause}{}", hint(.cause))]
     Memory {

@@ -56,6 +56,9 @@ pub(crate) fn pick(config: &EalConfig, machine: &Machine) -> Result<Picked, Erro
         args.extend(pci(config));
     }
     let memory = if given(&config.args, &MEMORY) { Memory::Given } else { memory(config, machine) };
+    if let (Some(true), Memory::Ordinary { why, .. }) = (config.hugepages, &memory) {
+        return Err(Error::Hugepages(why.clone()));
+    }
     args.extend(memory_args(&memory, config));
     if !given(&config.args, &["--telemetry", "--no-telemetry"]) {
         args.push("--no-telemetry".to_owned());
@@ -110,6 +113,7 @@ fn pci(config: &EalConfig) -> Vec<String> {
 fn memory(config: &EalConfig, machine: &Machine) -> Memory {
     let ordinary = |why| Memory::Ordinary { mib: config.memory_mib, why };
     match machine.hugepages {
+        _ if config.hugepages == Some(false) => ordinary("hugepages are switched off".to_owned()),
         None => ordinary("no hugepages are free".to_owned()),
         Some(pages) if pages.mib() < u64::from(config.memory_mib) => {
             ordinary(format!("{} MB of hugepages are free and {} MB needed", pages.mib(), config.memory_mib))
@@ -145,6 +149,15 @@ mod tests {
 
     fn args(config: EalConfig, machine: &Machine) -> String {
         pick(&config, machine).expect("these options are fine").args.join(" ")
+    }
+
+    #[test]
+    fn hugepages_can_be_insisted_on_and_done_without() {
+        let with = |hugepages| EalConfig { hugepages: Some(hugepages), ..EalConfig::default() };
+        assert!(args(with(false), &HUGE).contains("--no-huge"));
+        assert!(args(with(true), &HUGE).contains("--in-memory"));
+        let refused = pick(&with(true), &PLAIN).expect_err("there are none");
+        assert_eq!(refused.to_string(), "hugepages are asked for, but no hugepages are free");
     }
 
     #[test]
