@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Completion of ipvsadm for bash: the tool itself knows its options, and the services, servers and links of the moment.
+# Completion of ipvsadm for bash: /usr/share/bash-completion/completions/ipvsadm
 _ipvsadm() {
-    local words=("${COMP_WORDS[@]:1:COMP_CWORD}") cur=${COMP_WORDS[COMP_CWORD]}
-    if declare -F _get_comp_words_by_ref >/dev/null; then
-        # Addresses have colons, at which bash would split words.
-        local cword
-        _get_comp_words_by_ref -n : cur words cword
-        words=("${words[@]:1:cword}")
-    fi
-    mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" --complete "${words[@]}" 2>/dev/null)
-    if declare -F __ltrim_colon_completions >/dev/null; then
-        __ltrim_colon_completions "$cur"
+    local line=${COMP_LINE:0:COMP_POINT} words cur
+    read -ra words <<<"$line"
+    [[ $line == *[[:blank:]] ]] && words+=("")
+    cur=${words[-1]}
+    mapfile -t COMPREPLY < <("${words[0]}" --complete "${words[@]:1}" 2>/dev/null)
+    # Addresses have colons, after which bash begins another word: it wants only what follows the last.
+    if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
     fi
 }
 complete -F _ipvsadm ipvsadm

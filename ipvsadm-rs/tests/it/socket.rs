@@ -178,3 +178,29 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let (status, stdout, stderr) = told(&output);
     assert_eq!((status, stdout, stderr), (0, "IP Virtual Server version 1.2.1 (size=4096)\n", ""));
 }
+
+#[test]
+fn bash_completes_addresses_after_their_colon() {
+    let daemon = Daemon::start(|stream| {
+        let mut table = table(3);
+        answer(stream, |request| Some(table.ask(&request).unwrap()));
+    });
+    let completed = |line: &str| {
+        let script = "source \"$1\"; COMP_LINE=$2 COMP_POINT=${#2} COMP_WORDBREAKS=$' \\t:='; _ipvsadm; echo \"${COMPREPLY[*]}\"";
+        let program = Path::new(env!("CARGO_BIN_EXE_ipvsadm"));
+        let output = Command::new("bash")
+            .args(["--norc", "-c", script, "bash"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/completions/ipvsadm.bash"))
+            .arg(line)
+            .env("PATH", format!("{}:/usr/bin:/bin", program.parent().unwrap().display()))
+            .env("DPVS_IPC_FILE", daemon.path())
+            .output()
+            .unwrap();
+        assert_eq!(told(&output).2, "");
+        told(&output).1.trim_end().to_owned()
+    };
+    assert_eq!(completed("ipvsadm --add-s"), "--add-server --add-service");
+    assert_eq!(completed("ipvsadm -D -t "), "10.0.0.0:80 10.0.0.1:80 10.0.0.2:80");
+    assert_eq!(completed("ipvsadm -D -t 10.0.0.1:8"), "80");
+    assert_eq!(completed("ipvsadm -A -u 10.0.0.9:53 -s conh"), "conhash");
+}
