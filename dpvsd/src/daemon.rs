@@ -90,6 +90,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let crew = Crew::hire(&plan, &mut devices, readers, mail)?;
     let mut controller = Controller::new(state, publisher, boxes, Devices::new(devices, pool), clock);
     let mut file = File::apply(&config, &mut controller)?;
+    // Devices run now: what their links are like is known before anybody can ask.
+    controller.beat();
     let listener = Listener::start(&config.ipc)?;
     log::info!("{}", ready(&config, &eal, controller.state()));
     notifier.ready();

@@ -14,7 +14,7 @@ use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::output::Ttl;
-use crate::pipeline::Cx;
+use crate::pipeline::{Cx, Origin};
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
 use crate::sched::{self, Load};
@@ -42,6 +42,9 @@ impl<P: Buffer> Lcore<P> {
         if flags & (SYN | ACK | FIN | RST) == SYN
             && let Some(svc) = proxied(&probe.tuple, cx.snap)
         {
+            if let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx) {
+                return Continue(Verdict::Redirect(Goal::of_worker(owner)));
+            }
             return self.answer_syn(pkt, received, svc, cx);
         }
         let mut found = self.conns.find(probe);
@@ -63,8 +66,21 @@ impl<P: Buffer> Lcore<P> {
                 let Some(svc) = cx.snap.service_of(target, ip.proto, probe.tuple.target_port()) else {
                     return self.pass(pkt, parsed, ip, cx, out);
                 };
+                if svc.syn_proxy
+                    && ip.proto == proto::TCP
+                    && let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx)
+                {
+                    return Continue(Verdict::Redirect(Goal::of_worker(owner)));
+                }
                 if svc.syn_proxy && flags & (SYN | ACK | RST) == ACK {
                     return self.check_ack(pkt, received, svc, cx, out);
+                }
+                if ip.proto == proto::TCP
+                    && !svc.syn_proxy
+                    && flags & (SYN | ACK | FIN | RST) != SYN
+                    && let Some(other) = self.next_to_ask(cx)
+                {
+                    return Continue(Verdict::HandOn(Goal::of_worker(other)));
                 }
                 (self.open(pkt, parsed, ip, probe, svc, link, cx)?, Dir::Inbound)
             }

@@ -21,11 +21,10 @@ use std::ops::ControlFlow::Continue;
 use crate::conn::{ConnId, Dir, Probe, Tuple, Tuple4, Tuple6};
 use crate::flow::Parsed;
 use crate::forward::Room;
-use crate::ids::LcoreId;
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
 use crate::output::{Ttl, count_down};
-use crate::pipeline::{Cx, Origin};
+use crate::pipeline::Cx;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
 /// Errors a second that are passed on towards one neighbourhood of receivers (/24, /56).
@@ -94,22 +93,13 @@ impl<P: Buffer> Lcore<P> {
 
     /// No connection here: another worker may have it. Errors are spread by their outer addresses, connections by ports.
     fn ask_others(&self, answered: &Probe, cx: Cx<'_>) -> Step<Verdict> {
-        let workers = self.config.workers;
-        let me = self.config.id;
-        let next = match cx.origin {
-            Origin::Wire => match self.owner_of(answered, cx.snap) {
-                Some(owner) if owner != me => return Continue(Verdict::Redirect(Goal::of_worker(owner))),
-                // The one who would have it does not.
-                Some(_) => return drop(DropReason::IcmpUnrelated),
-                None => LcoreId(0),
-            },
-            // From one to the next, until all were asked.
-            Origin::Ring => LcoreId(me.0 + 1),
-        };
-        let next = if next == me { LcoreId(me.0 + 1) } else { next };
-        match next.0 < workers && self.owner_of(answered, cx.snap).is_none() {
-            true => Continue(Verdict::HandOn(Goal::of_worker(next))),
-            false => drop(DropReason::IcmpUnrelated),
+        match (self.owner_of(answered, cx.snap), self.next_to_ask(cx)) {
+            (Some(owner), _) if owner != self.config.id => {
+                Continue(Verdict::Redirect(Goal::of_worker(owner)))
+            }
+            (None, Some(next)) => Continue(Verdict::HandOn(Goal::of_worker(next))),
+            // The one who would have it, or the last one asked, does not.
+            _ => drop(DropReason::IcmpUnrelated),
         }
     }
 }

@@ -70,9 +70,40 @@ pub fn by_port(lport: u16, workers: u16) -> LcoreId {
     LcoreId(lport % workers.max(1))
 }
 
+/// The worker that has the SYN proxy's dealings with a client where the device's choice cannot be predicted: the same for all its
+/// packets, whichever worker they reach.
+pub fn by_client(tuple: &Tuple, workers: u16) -> LcoreId {
+    let (addr, port) = match tuple {
+        Tuple::V4(t) => (t.src, t.sport),
+        Tuple::V6(t) => ((t.src ^ t.src >> 64) as u32, t.sport),
+    };
+    // Clients choose addresses and ports with patterns of their own; the high bits of a product with the golden ratio have none.
+    let mixed = (u64::from(addr) << 16 | u64::from(port)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    LcoreId((mixed * u64::from(workers.max(1)) >> 32) as u16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_are_spread_evenly_whatever_their_ports_have_in_common() {
+        for workers in [2, 3, 4] {
+            let mut counts = [0; 4];
+            // Linux gives connections ports of one parity.
+            for port in (1025..61_025).step_by(2) {
+                let client = format!("192.0.2.{}:{port}", port % 7);
+                let tuple = Tuple::new(client.parse().unwrap(), "203.0.113.1:80".parse().unwrap())
+                    .expect("one family");
+                counts[by_client(&tuple, workers).index()] += 1;
+            }
+            let fair = 30_000 / i32::from(workers);
+            assert!(
+                counts[..usize::from(workers)].iter().all(|n| (n - fair).abs() < fair / 10),
+                "{counts:?}"
+            );
+        }
+    }
 
     /// The key and results that Microsoft publishes to verify implementations of RSS.
     const KEY: [u8; KEY_LEN] = [

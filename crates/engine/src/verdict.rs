@@ -30,7 +30,8 @@ pub enum Verdict {
     Release(ConnId),
     /// Another worker owns the flow.
     Redirect(Goal),
-    /// Another worker may own the flow this error is about: it goes from one to the next until all were asked.
+    /// Another worker may own the flow of this packet, or the one this error is about: it goes from one to the next until all were
+    /// asked.
     HandOn(Goal),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
     Consumed,

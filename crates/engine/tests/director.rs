@@ -108,6 +108,25 @@ fn a_tcp_connection_is_translated_in_both_directions() {
 }
 
 #[test]
+fn a_client_whose_packets_change_workers_keeps_its_connection() {
+    for names in [V4, V6] {
+        for (workers, home, lands) in [(2, 0, 1), (2, 1, 0), (4, 2, 1), (4, 1, 3)] {
+            let mut sim = world::sim(workers);
+            let tcp = Tcp::open(&mut sim, names, 40_000, (home, home));
+            tcp.establish(&mut sim);
+            let moved = Tcp { client_at: lands, ..tcp };
+            let data = Segment { seq: 1001, ack: 5001, flags: ACK, payload: b"moved", ..Segment::default() };
+            assert_eq!(moved.client(&mut sim, data).payload, b"moved");
+            // What belongs to nobody is dropped once all have been asked.
+            let stray = from_client(at(names.client, 77), at(names.vip, 80), data);
+            sim.receive(lands, PORT, &stray);
+            assert!(sim.sent().is_empty());
+            assert_eq!((sim.drops(DropReason::NotSyn), sim.conns()), (1, 1));
+        }
+    }
+}
+
+#[test]
 fn selective_acknowledgements_to_the_client_are_shifted() {
     let mut sim = world::sim(1);
     let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 0));

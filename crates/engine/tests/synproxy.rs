@@ -717,6 +717,26 @@ fn two_workers_find_the_connection_wherever_packets_come_in() {
 }
 
 #[test]
+fn a_client_whose_packets_change_workers_keeps_its_connection() {
+    for workers in [2, 4] {
+        for lands in 1..workers {
+            let mut sim = proxied(workers, |_| {});
+            let (client, server) = open(&mut sim, V4, 1, &PLAIN, &PLAIN);
+            let moved = Client { at: usize::from(lands), ..client };
+            let ack = client.cookie.wrapping_add(1);
+            moved.sends(&mut sim, Segment { seq: C + 1, ack, flags: ACK, payload: b"moved", options: &[] });
+            assert_eq!(numbers(&one(&mut sim)), (server.ack(0), R + 1, &b"moved"[..]));
+            // What belongs to nobody is reset once all have been asked, and counted once.
+            let stranger = Segment { seq: 5, ack: 6, flags: ACK, ..Segment::default() };
+            let frame = from_client(at(V4.client, 77), at(V4.vip, 80), stranger);
+            sim.receive(usize::from(lands), PORT, &frame);
+            assert!(one(&mut sim).tcp().rst);
+            assert_eq!(counter(&sim, "SYNPROXY_BAD_ACK"), 1);
+        }
+    }
+}
+
+#[test]
 fn a_tagged_syn_is_answered_with_its_tag() {
     let mut sim = proxied(1, |_| {});
     let syn = Segment { seq: C, flags: SYN, options: &LINUX, ..Segment::default() };

@@ -12,6 +12,7 @@ use crate::ids::{LcoreId, LinkId};
 use crate::laddr::Lease;
 use crate::lcore::{Config, Lcore};
 use crate::lookup::Target;
+use crate::pipeline::{Cx, Origin};
 use crate::snapshot::{Dest, Service, Snapshot};
 use crate::steer;
 use crate::verdict::{DropReason, Step, drop};
@@ -92,6 +93,33 @@ impl<P: Buffer> Lcore<P> {
         self.masquerade_owner(target, probe, snap)
     }
 
+    /// The worker that has the SYN proxy's dealings with a client, if it is another one: what a cookie was made with, and the one connection
+    /// that it opens.
+    #[inline(always)]
+    pub(crate) fn proxied_elsewhere(&self, tuple: &Tuple, cx: Cx<'_>) -> Option<LcoreId> {
+        if self.config.workers == 1 || predicts(cx) {
+            return None;
+        }
+        Some(steer::by_client(tuple, self.config.workers)).filter(|&owner| owner != self.config.id)
+    }
+
+    /// The worker to ask next for the connection of a client's packet that has none here; `None` when all were asked, or none of them can
+    /// have it.
+    ///
+    /// A device whose choice cannot be predicted may give packets of one flow to another worker than before: on links between containers
+    /// the sender's kernel chooses, and chooses anew after a loss.
+    pub(crate) fn next_to_ask(&self, cx: Cx<'_>) -> Option<LcoreId> {
+        let predicted = predicts(cx);
+        let me = self.config.id;
+        let next = match cx.origin {
+            Origin::Wire if me.0 == 0 => LcoreId(1),
+            Origin::Wire => LcoreId(0),
+            // From one to the next.
+            Origin::Ring => LcoreId(me.0 + 1),
+        };
+        (!predicted && next.0 < self.config.workers).then_some(next)
+    }
+
     /// The worker that has the connection of packets like this, where that follows from what they carry.
     pub(crate) fn owner_of(&self, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         if self.config.workers == 1 {
@@ -117,6 +145,11 @@ impl<P: Buffer> Lcore<P> {
         let link = snap.routes.find(client.ip())?.link;
         Some(owner_by(link, &inbound, client.port(), self.config.workers, snap))
     }
+}
+
+/// Whether the device a packet came by gives all packets of a flow to one worker, and which follows from what they carry.
+fn predicts(cx: Cx<'_>) -> bool {
+    cx.snap.ports.get(cx.port.index()).is_some_and(|port| port.rss.is_some())
 }
 
 /// The worker that owns the connection whose packets carry `tuple` and come in by `link`; where the device's choice cannot be

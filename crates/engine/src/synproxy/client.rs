@@ -129,11 +129,12 @@ impl<P: Buffer> Lcore<P> {
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
-        if cx.snap.options.syn_proxy.defer_rs_syn && fields.payload == 0 {
+        let proof = self.prove(&probe.tuple, &fields, cx);
+        if cx.snap.options.syn_proxy.defer_rs_syn && fields.payload == 0 && proof.is_ok() {
             self.proxy.counters.null_ack += 1;
             return drop(DropReason::SynProxyNullAck);
         }
-        match self.prove(&probe.tuple, &fields, cx) {
+        match proof {
             Ok(proof) => self.admit(&fields, proof, received, svc, cx, out),
             Err(unproven) => {
                 let counters = &mut self.proxy.counters;
