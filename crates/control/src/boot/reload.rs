@@ -4,10 +4,11 @@
 use engine::proto::Timeouts;
 use model::link::LinkChange;
 use model::net::{RouteKey, RouteSpec};
-use sockopt::Set;
+use sockopt::{Code, Set, Status};
 
 use super::{BootConfig, Device, LogLevel, Takes, WhenChanged, table};
 use crate::change::Change;
+use crate::decide::decide;
 use crate::state::State;
 
 /// What to do about a changed file.
@@ -26,11 +27,36 @@ pub struct Reload {
 /// Compares two files.
 pub fn reload(state: &State, old: &BootConfig, new: &BootConfig) -> Reload {
     Reload {
-        steps: steps(&old.without_others(new), &new.without_others(old)),
+        steps: needed(state, steps(&old.without_others(new), &new.without_others(old))),
         settings: settings(state, old, new),
         log_level: (old.log_level != new.log_level).then_some(new.log_level),
         restart: restart(old, new),
     }
+}
+
+/// What of `steps` operators have not done by hand already. A step that is refused for any other reason stays, to be refused.
+fn needed(state: &State, steps: Vec<Set>) -> Vec<Set> {
+    let mut trial = state.clone();
+    let mut needed = |step: Set| {
+        let step = match (decide(&trial, &step), step) {
+            (Ok(_), step) => step,
+            (Err(Status { code: Code::Exists, .. }), Set::AddRoute(route)) => Set::ReplaceRoute(route),
+            (Err(Status { code: Code::Exists, .. }), Set::AddAddr(_) | Set::AddVlan(_)) => return None,
+            (Err(Status { code: Code::NotFound | Code::NoDevice, .. }), step) if is_removal(&step) => {
+                return None;
+            }
+            (Err(_), step) => step,
+        };
+        if let Ok(decision) = decide(&trial, &step) {
+            trial.commit(decision.change);
+        }
+        Some(step)
+    };
+    steps.into_iter().filter_map(&mut needed).collect()
+}
+
+fn is_removal(step: &Set) -> bool {
+    matches!(step, Set::DelAddr { .. } | Set::DelRoute(_) | Set::DelVlan(_))
 }
 
 /// First what goes, in the reverse order of its making, then what comes.

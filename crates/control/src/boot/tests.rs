@@ -493,6 +493,28 @@ fn a_vlan_goes_with_what_is_on_it_and_comes_back_whole() {
     );
 }
 
+/// Somebody tries a change by hand first and writes it down afterwards.
+#[test]
+fn what_operators_did_by_hand_already_is_no_reason_to_refuse_a_reload() {
+    let (mut state, old) = started(BEFORE);
+    let changed = BEFORE
+        .replace("        addr 10.0.0.2/24\n", "        addr 10.0.0.3/24\n")
+        .replace("        vlan 102 { addr 10.2.0.1/24 }\n", "")
+        .replace("route 10.9.0.0/16 via 10.2.0.9 dev dpdk0.102", "route 10.8.0.0/16 via 10.0.0.7");
+    let new = config(&changed);
+    let steps = reload(&state, &old, &new).steps;
+    assert_eq!(steps.len(), 4);
+    transact(&mut state, &steps).expect("good");
+    let again = reload(&state, &old, &new).steps;
+    assert_eq!(again.len(), 1, "a route is replaced by itself: {again:?}");
+    transact(&mut state, &again).expect("nothing is refused");
+    // A change that cannot be made is still there to be refused.
+    let wrong = config(&changed.replace("via 10.0.0.7", "via 10.0.0.7 dev dpdk9"));
+    let steps = reload(&state, &new, &wrong).steps;
+    let refused = transact(&mut state, &steps).expect_err("there is no such link");
+    assert!(refused.text.starts_with("no link `dpdk9`"), "{refused}");
+}
+
 #[test]
 fn timeouts_set_by_command_stay_unless_the_file_changed_them() {
     let (mut state, old) = started(BEFORE);
