@@ -96,11 +96,11 @@ pub fn forwarding(spec: &DestSpec, clients: Family, server: Family) -> Result<Fo
         model::Forwarding::FullNat => Forwarding::FullNat,
         model::Forwarding::Nat => Forwarding::Nat,
         model::Forwarding::DirectRouting => Forwarding::DirectRouting,
-        model::Forwarding::Tunnel(_) => return Err(lacking_mode("tunnelling (-i)")),
+        model::Forwarding::Tunnel(kind) => Forwarding::Tunnel(kind),
         model::Forwarding::Snat => return Err(lacking_mode("snat (-J)")),
         model::Forwarding::Local => return Err(lacking_mode("local delivery")),
     };
-    if clients != server {
+    if clients != server && !matches!(forwarding, Forwarding::Tunnel(_)) {
         return Err(lacking(
             "a server must have the address family of its service: translation is not there yet",
         ));
@@ -117,7 +117,7 @@ fn lacking(text: impl Into<String>) -> Status {
 
 fn lacking_mode(mode: &str) -> Status {
     lacking(format!(
-        "forwarding by {mode} is not there yet: fullnat (-b), masquerading (-m) and direct routing (-g) are"
+        "forwarding by {mode} is not there yet: fullnat (-b), masquerading (-m), direct routing (-g) and tunnelling (-i) are"
     ))
 }
 

@@ -100,8 +100,8 @@ impl<P: Buffer> Lcore<P> {
         }
         let hop = self.next_hop(id, dir, cx)?;
         let plan = self.conns.get(id).plan(dir);
-        let ttl = if plan == Plan::Pass { Ttl::Keep } else { Ttl::of_service(cx.snap) };
-        self.check_hop(pkt, parsed, ip, plan.room(ip, hop.mtu), ttl, cx, out)?;
+        let ttl = if plan == Plan::Rewrite { Ttl::of_service(cx.snap) } else { Ttl::Keep };
+        self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
         self.advance(id, dir, flags, cx);
         self.account(id, dir, ip);
 
@@ -116,6 +116,11 @@ impl<P: Buffer> Lcore<P> {
                 }
             }
             Plan::Pass => {}
+            Plan::Wrap => {
+                if let Forwarding::Tunnel(kind) = self.conns.get(id).forwarding {
+                    return self.encapsulate(id, kind, pkt, parsed, hop, cx);
+                }
+            }
         }
         self.leave(pkt, parsed, ip, hop, cx)
     }

@@ -433,8 +433,8 @@ impl<P: Buffer> Lcore<P> {
             expires: self.conns.expires_in(id, now),
             client: inbound.source(),
             virt: inbound.target(),
-            local: outbound.target(),
-            dest: outbound.source(),
+            local: canonical(outbound.target()),
+            dest: canonical(outbound.source()),
             template: false,
         }
     }
@@ -446,4 +446,9 @@ impl<P: Buffer> Lcore<P> {
         self.dice ^= self.dice << 17;
         self.dice
     }
+}
+
+/// An address as its own family writes it.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -50,7 +50,10 @@ impl<P: Buffer> Lcore<P> {
     #[cold]
     #[inline(never)]
     fn find_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<()> {
-        let target = self.conns.tuple(id, dir.opposite()).source().ip();
+        let target = match dir {
+            Dir::Inbound => self.conns.server(id),
+            Dir::Outbound => self.conns.tuple(id, Dir::Inbound).source().ip(),
+        };
         let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
             return drop(DropReason::NoRoute);
         };

@@ -156,6 +156,8 @@ drop_reasons! {
     /// Longer than the link it came in by carries, and than the next one: merged from several packets on the way (GRO, LRO, TSO of a
     /// virtual cable). Its sender cannot help it; switch the offload off.
     Merged => "merged",
+    /// The link to the server has no address that could stand in an outer header.
+    NoSource => "no_source",
     /// No route to the destination.
     NoRoute => "no_route",
     /// Not for us, and forwarding is off.

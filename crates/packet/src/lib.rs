@@ -10,6 +10,8 @@ pub mod buffer;
 pub mod build;
 pub mod checksum;
 pub mod ether;
+pub mod gre;
+pub mod gue;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
@@ -24,10 +26,16 @@ pub use buffer::{Buffer, Csum, Frame, RxMeta};
 pub mod proto {
     /// ICMP.
     pub const ICMP: u8 = 1;
+    /// IPv4 inside.
+    pub const IPIP: u8 = 4;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// IPv6 inside.
+    pub const IPV6: u8 = 41;
+    /// GRE.
+    pub const GRE: u8 = 47;
     /// ICMPv6.
     pub const ICMPV6: u8 = 58;
     /// SCTP.

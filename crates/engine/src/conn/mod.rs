@@ -9,6 +9,8 @@ pub mod tuple;
 pub mod wheel;
 mod wide;
 
+use std::net::IpAddr;
+
 use foldhash::quality::FixedState;
 
 pub use entry::{Conn, ConnId, Dir, Egress, NewConn};
@@ -178,6 +180,11 @@ impl ConnTable {
         } else {
             Tuple::V4(own)
         }
+    }
+
+    /// The address of a connection's server.
+    pub fn server(&self, id: ConnId) -> IpAddr {
+        self.tuple(id, Dir::Outbound).source().ip().to_canonical()
     }
 
     /// A connection.

@@ -57,6 +57,17 @@ impl Tuple {
         }
     }
 
+    /// The tuple from `src` to `dst`, which may be of different families: IPv4 addresses are mapped then (RFC 4291 2.5.5.2).
+    pub fn of_any(src: SocketAddr, dst: SocketAddr) -> Tuple {
+        let wide = |addr: IpAddr| match addr {
+            IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(addr) => addr.to_bits(),
+        };
+        let mapped =
+            Tuple6 { src: wide(src.ip()), dst: wide(dst.ip()), sport: src.port(), dport: dst.port() };
+        Tuple::new(src, dst).unwrap_or(Tuple::V6(mapped))
+    }
+
     /// Where the packet comes from.
     pub fn source(&self) -> SocketAddr {
         match self {

@@ -43,6 +43,9 @@ impl<P: Buffer> Lcore<P> {
             Forwarding::DirectRouting => {
                 Tuple::new((dest.addr.ip(), probe.tuple.target_port()).into(), client)
             }
+            Forwarding::Tunnel(_) => {
+                Some(Tuple::of_any((dest.addr.ip(), probe.tuple.target_port()).into(), client))
+            }
         };
         match outbound {
             Some(outbound) => Continue(Far { outbound, lease: None }),

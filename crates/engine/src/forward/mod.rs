@@ -6,15 +6,21 @@
 //!   FULLNAT         laddr:lport -> daddr:dport                vaddr:vport -> caddr:cport
 //!   NAT             caddr:cport -> daddr:dport                vaddr:vport -> caddr:cport
 //!   direct routing  unchanged, to the server's Ethernet addr  does not pass
+//!   tunnel          unchanged, behind another header          does not pass
 //! ```
 //!
 //! A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
 
 pub(crate) mod far;
 pub mod rewrite;
+mod tunnel;
 
-use crate::conn::{Conn, Dir};
+use model::TunnelKind;
+use packet::Buffer;
+
+use crate::conn::{Conn, ConnId, Dir};
 use crate::l3::Ip;
+use crate::lcore::Lcore;
 
 /// How the server's packets return, if they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub enum Forwarding {
     Nat,
     /// Nothing rewritten: the server has the service's address too, and answers by itself.
     DirectRouting,
+    /// Nothing rewritten, another header in front; the server unpacks it, has the service's address too, and answers by itself.
+    Tunnel(TunnelKind),
 }
 
 impl Forwarding {
@@ -32,7 +40,7 @@ impl Forwarding {
     pub fn is_two_way(self) -> bool {
         match self {
             Forwarding::FullNat | Forwarding::Nat => true,
-            Forwarding::DirectRouting => false,
+            Forwarding::DirectRouting | Forwarding::Tunnel(_) => false,
         }
     }
 
@@ -50,6 +58,8 @@ pub enum Plan {
     Rewrite,
     /// Sent as it is.
     Pass,
+    /// Another header put in front.
+    Wrap,
 }
 
 /// How long a packet may be at the next hop, as it came in.
@@ -67,14 +77,7 @@ impl Plan {
         match forwarding {
             Forwarding::FullNat | Forwarding::Nat => [Plan::Rewrite; 2],
             Forwarding::DirectRouting => [Plan::Pass; 2],
-        }
-    }
-
-    /// What a next hop that takes `mtu` bytes leaves for a packet of this connection.
-    #[inline(always)]
-    pub(crate) fn room(self, ip: &Ip, mtu: u16) -> Room {
-        match self {
-            Plan::Rewrite | Plan::Pass => Room { mtu, whole: ip.df },
+            Forwarding::Tunnel(_) => [Plan::Wrap; 2],
         }
     }
 }
@@ -84,5 +87,26 @@ impl Conn {
     #[inline(always)]
     pub(crate) fn plan(&self, dir: Dir) -> Plan {
         self.plans[dir as usize]
+    }
+}
+
+impl<P: Buffer> Lcore<P> {
+    /// What a next hop that takes `mtu` bytes leaves for a packet of a connection.
+    #[inline(always)]
+    pub(crate) fn room(&self, id: ConnId, plan: Plan, ip: &Ip, mtu: u16) -> Room {
+        match plan {
+            Plan::Rewrite | Plan::Pass => Room { mtu, whole: ip.df },
+            Plan::Wrap => self.room_in_tunnel(id, ip, mtu),
+        }
+    }
+
+    #[inline(never)]
+    fn room_in_tunnel(&self, id: ConnId, ip: &Ip, mtu: u16) -> Room {
+        let Forwarding::Tunnel(kind) = self.conns.get(id).forwarding else {
+            return Room { mtu, whole: ip.df };
+        };
+        let outer_six = self.conns.server(id).is_ipv6();
+        // Outer IPv4 packets are cut; IPv6 routers do not cut.
+        Room { mtu: mtu.saturating_sub(tunnel::overhead(kind, outer_six)), whole: ip.df || outer_six }
     }
 }
