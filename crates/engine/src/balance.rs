@@ -14,7 +14,7 @@ use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::output::Ttl;
-use crate::pipeline::{Cx, Origin};
+use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
 use crate::sched::{self, Load};

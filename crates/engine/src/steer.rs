@@ -79,7 +79,7 @@ pub fn by_client(tuple: &Tuple, workers: u16) -> LcoreId {
     };
     // Clients choose addresses and ports with patterns of their own; the high bits of a product with the golden ratio have none.
     let mixed = (u64::from(addr) << 16 | u64::from(port)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    LcoreId((mixed * u64::from(workers.max(1)) >> 32) as u16)
+    LcoreId(((mixed * u64::from(workers.max(1))) >> 32) as u16)
 }
 
 #[cfg(test)]
