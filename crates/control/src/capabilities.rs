@@ -4,7 +4,7 @@
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
 use model::options::AccessSubject;
-use model::{DestSpec, Family, Scheduling, ServiceKey, ServiceOptions, Transport};
+use model::{DestSpec, Scheduling, ServiceKey, ServiceOptions, Transport};
 use sockopt::{Code, Status};
 
 /// Whether workers can find such a service.
@@ -87,11 +87,11 @@ pub fn access(_subject: &AccessSubject) -> Result<(), Status> {
     Err(lacking("access lists (-U, -O) are not there yet"))
 }
 
-/// How workers reach a server of a service whose clients have the addresses of `clients`.
+/// How workers reach a server.
 ///
 /// # Errors
 /// `NotSupported`.
-pub fn forwarding(spec: &DestSpec, clients: Family, server: Family) -> Result<Forwarding, Status> {
+pub fn forwarding(spec: &DestSpec) -> Result<Forwarding, Status> {
     let forwarding = match spec.forwarding {
         model::Forwarding::FullNat => Forwarding::FullNat,
         model::Forwarding::Nat => Forwarding::Nat,
@@ -100,11 +100,6 @@ pub fn forwarding(spec: &DestSpec, clients: Family, server: Family) -> Result<Fo
         model::Forwarding::Snat => return Err(lacking_mode("snat (-J)")),
         model::Forwarding::Local => return Err(lacking_mode("local delivery")),
     };
-    if clients != server && !matches!(forwarding, Forwarding::Tunnel(_)) {
-        return Err(lacking(
-            "a server must have the address family of its service: translation is not there yet",
-        ));
-    }
     if spec.upper != 0 {
         return Err(lacking("connection thresholds (-x, -y) are not there yet"));
     }

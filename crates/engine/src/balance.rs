@@ -13,7 +13,6 @@ use crate::l3::Ip;
 use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
-use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
@@ -100,7 +99,7 @@ impl<P: Buffer> Lcore<P> {
         }
         let hop = self.next_hop(id, dir, cx)?;
         let plan = self.conns.get(id).plan(dir);
-        let ttl = if plan == Plan::Rewrite { Ttl::of_service(cx.snap) } else { Ttl::Keep };
+        let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
         self.advance(id, dir, flags, cx);
         self.account(id, dir, ip);
@@ -116,11 +115,8 @@ impl<P: Buffer> Lcore<P> {
                 }
             }
             Plan::Pass => {}
-            Plan::Wrap => {
-                if let Forwarding::Tunnel(kind) = self.conns.get(id).forwarding {
-                    return self.encapsulate(id, kind, pkt, parsed, hop, cx);
-                }
-            }
+            Plan::Cross => return self.cross(id, dir, pkt, parsed, hop, ttl, cx),
+            Plan::Wrap => return self.encapsulate(id, pkt, parsed, hop, cx),
         }
         self.leave(pkt, parsed, ip, hop, cx)
     }
@@ -199,7 +195,7 @@ impl<P: Buffer> Lcore<P> {
             dest: dest.id,
             dest_generation: dest.generation,
             forwarding: dest.forwarding,
-            plans: Plan::of(dest.forwarding),
+            plans: Plan::of(dest.forwarding, &probe.tuple, &outbound),
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
         };

@@ -29,6 +29,15 @@ impl Ip {
     /// Before a packet was looked at.
     pub const NOTHING: Ip =
         Ip { six: false, proto: 0, ttl: 0, fragment: false, df: false, header_len: 0, total_len: 0 };
+
+    /// Type of service or traffic class; `bytes` begin with this header.
+    pub fn class(&self, bytes: &[u8]) -> u8 {
+        match bytes.first_chunk::<2>() {
+            Some([a, b]) if self.six => a << 4 | b >> 4,
+            Some([_, tos]) => *tos,
+            None => 0,
+        }
+    }
 }
 
 /// Checks an IPv4 packet (RFC 1812 5.2.2).

@@ -20,7 +20,7 @@ use std::ops::ControlFlow::Continue;
 
 use crate::conn::{ConnId, Dir, Probe, Tuple, Tuple4, Tuple6};
 use crate::flow::Parsed;
-use crate::forward::Room;
+use crate::forward::Plan;
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
 use crate::output::{Ttl, count_down};
@@ -60,9 +60,16 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::IcmpLimited);
         }
         let hop = self.next_hop(id, dir, cx)?;
-        let ttl = Ttl::of_service(cx.snap);
-        let room = Room { mtu: hop.mtu, whole: ip.df };
-        self.check_hop(pkt, parsed, ip, room, ttl, cx, out)?;
+        let plan = self.conns.get(id).plan(dir);
+        let ttl = plan.ttl(cx.snap);
+        self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
+        match plan {
+            Plan::Rewrite => {}
+            // The server has the address the error was sent to.
+            Plan::Pass => return self.leave(pkt, parsed, ip, hop, cx),
+            Plan::Wrap => return self.encapsulate(id, pkt, parsed, hop, cx),
+            Plan::Cross => return drop(DropReason::IcmpFamily),
+        }
         let instead = self.instead(id, dir, &receiver);
         let bytes = &mut pkt.data_mut()[parsed.l3..to];
         quote.rewrite(&mut bytes[usize::from(ip.header_len) + LEN..], &instead);

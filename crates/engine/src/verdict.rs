@@ -145,6 +145,8 @@ drop_reasons! {
     Icmp => "icmp",
     /// ICMP error tied to no connection.
     IcmpUnrelated => "icmp_unrelated",
+    /// ICMP error about a connection whose two sides are of different families.
+    IcmpFamily => "icmp_family",
     /// ICMP error whose quoted packet is malformed, too short, or of another protocol.
     IcmpQuote => "icmp_quote",
     /// ICMP error too many towards one neighbourhood.

@@ -198,3 +198,32 @@ fn a_server_of_another_family_than_its_mode_reaches_is_a_named_drop() {
         assert_eq!((sim.drops(DropReason::Family), sim.conns()), (1, 0));
     }
 }
+
+/// An error from the client's side about an answer that a server with the service's address sent to the client.
+fn error_about_an_answer() -> Vec<u8> {
+    let answer = build::udp((CLIENT, DIRECTOR), at(V4.vip, 80), at(V4.client, 5353), &[7; 1400]);
+    let message = [&[3, 4, 0, 0, 0, 0, 0x05, 0x00][..], &answer[14..14 + 28]].concat();
+    build::ip((DIRECTOR, CLIENT), ip("10.1.0.253"), ip(V4.vip), packet::proto::ICMP, message, Some(2))
+}
+
+#[test]
+fn an_error_about_what_a_server_sent_directly_reaches_that_server() {
+    let mut sim = sim(1, Forwarding::DirectRouting);
+    sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), b"q"));
+    assert_eq!(sim.sent_one()[..6], server_mac(1));
+    let error = error_about_an_answer();
+    sim.receive(0, PORT, &error);
+    let sent = sim.sent_one();
+    assert_eq!((&sent[..6], &sent[18..]), (&server_mac(1)[..], &error[14..]));
+    sim.publish(snapshot(Forwarding::Tunnel(model::TunnelKind::Ipip)));
+    sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), at(V4.client, 5354), at(V4.vip, 80), b"q"));
+    sim.sent();
+    let mut error = error_about_an_answer();
+    error[64..66].copy_from_slice(&5354u16.to_be_bytes());
+    error[36..38].fill(0);
+    let sum = packet::checksum::checksum(&error[34..]);
+    error[36..38].copy_from_slice(&sum.to_be_bytes());
+    sim.receive(0, PORT, &error);
+    let sent = sim.sent_one();
+    assert_eq!((sent[18 + 9], &sent[38..]), (4, &error[14..]), "in the tunnel, as it came");
+}

@@ -83,6 +83,13 @@ impl Delta {
         Delta(self.0 + u64::from(!old) + u64::from(new))
     }
 
+    /// Fields of whole 32-bit words at even offsets are replaced by others, perhaps fewer or more.
+    pub fn longs(self, old: &[u32], new: &[u32]) -> Delta {
+        // In one's complement, a word's inverse takes it away: all ones count as nothing.
+        let gone: u64 = old.iter().map(|&word| u64::from(!word)).sum();
+        Delta(self.0 + gone + new.iter().map(|&word| u64::from(word)).sum::<u64>())
+    }
+
     /// An IPv6 address changes.
     pub fn address6(self, old: u128, new: u128) -> Delta {
         Delta(self.0 + words(!old) + words(new))
@@ -138,7 +145,7 @@ mod tests {
         #[test]
         fn incremental_equals_full(mut bytes in proptest::collection::vec(any::<u8>(), 40..90), at in 0usize..9, new: u32, addr: u128) {
             // A sum of zero words only has two representations; real packets never sum to nothing.
-            bytes[0] = 0x45;
+            bytes[38] = 0x45;
             let before = checksum(&bytes);
             let at = at * 2;
             let old = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -149,9 +156,15 @@ mod tests {
             prop_assert_eq!(delta.apply(before), checksum(&bytes));
             prop_assert_eq!(Delta::from_folded(delta.fold()).apply(before), checksum(&bytes));
             prop_assert_eq!(shift_by(before, delta.fold(), 0), checksum(&bytes));
+            // The address goes, and a shorter one takes its place.
+            let words: Vec<u32> = bytes[22..38].chunks(4).map(|w| u32::from_be_bytes(w.try_into().unwrap())).collect();
+            let mut shorter = bytes.clone();
+            shorter.splice(22..38, new.to_be_bytes());
+            let delta = Delta::default().longs(&words, &[new]);
+            prop_assert_eq!(delta.apply(checksum(&bytes)), checksum(&shorter));
             // One less in the upper half of a word, as a TTL.
             let before = checksum(&bytes);
-            bytes[0] -= 1;
+            bytes[38] -= 1;
             prop_assert_eq!(shift_by(before, !0x0100, 0), checksum(&bytes));
         }
     }

@@ -105,6 +105,6 @@ fn check(
             Code::Invalid,
             format!("server {addr}: gre has no remote checksum offload (--tun-remcsum)"),
         ),
-        _ => capabilities::forwarding(spec, clients, server),
+        _ => capabilities::forwarding(spec),
     }
 }

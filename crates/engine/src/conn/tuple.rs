@@ -102,6 +102,15 @@ impl Tuple {
         }
     }
 
+    /// Source and destination port.
+    #[inline(always)]
+    pub fn ports(&self) -> (u16, u16) {
+        match self {
+            Tuple::V4(t) => (t.sport, t.dport),
+            Tuple::V6(t) => (t.sport, t.dport),
+        }
+    }
+
     /// The same flow seen from the other side.
     pub fn reversed(&self) -> Tuple {
         match *self {

@@ -14,7 +14,7 @@ use crate::lcore::{Config, Lcore};
 use crate::lookup::Target;
 use crate::pipeline::{Cx, Origin};
 use crate::snapshot::{Dest, Service, Snapshot};
-use crate::steer;
+use crate::steer::{self, Rss};
 use crate::verdict::{DropReason, Step, drop};
 
 /// The server's side of a new connection.
@@ -69,8 +69,7 @@ impl<P: Buffer> Lcore<P> {
             let returning = |lport| Tuple::new(dest.addr, (laddr, lport).into());
             let mine = |lport| {
                 workers == 1
-                    || returning(lport)
-                        .is_some_and(|tuple| owner_by(link, &tuple, lport, workers, snap) == me)
+                    || returning(lport).is_some_and(|tuple| owner_by(link, &tuple, workers, snap) == me)
             };
             let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
             if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
@@ -91,7 +90,7 @@ impl<P: Buffer> Lcore<P> {
             return None;
         }
         if let Some(link) = target.laddr {
-            return Some(owner_by(link, &probe.tuple, probe.tuple.target_port(), self.config.workers, snap));
+            return Some(owner_by(link, &probe.tuple, self.config.workers, snap));
         }
         self.masquerade_owner(target, probe, snap)
     }
@@ -144,9 +143,9 @@ impl<P: Buffer> Lcore<P> {
                 svc.masquerades.then_some(*tuple)?
             }
         };
-        let client = inbound.source();
-        let link = snap.routes.find(client.ip())?.link;
-        Some(owner_by(link, &inbound, client.port(), self.config.workers, snap))
+        let link = snap.routes.find(inbound.source().ip())?.link;
+        let workers = self.config.workers;
+        Some(rss(link, snap).map_or_else(|| steer::by_client(&inbound, workers), |rss| rss.worker(&inbound)))
     }
 }
 
@@ -155,9 +154,13 @@ fn predicts(cx: Cx<'_>) -> bool {
     cx.snap.ports.get(cx.port.index()).is_some_and(|port| port.rss.is_some())
 }
 
-/// The worker that owns the connection whose packets carry `tuple` and come in by `link`; where the device's choice cannot be
-/// predicted, `port` decides.
-fn owner_by(link: LinkId, tuple: &Tuple, port: u16, workers: u16, snap: &Snapshot) -> LcoreId {
-    let rss = snap.link(link).and_then(|link| snap.ports.get(link.port.index())?.rss.as_ref());
-    rss.map_or_else(|| steer::by_port(port, workers), |rss| rss.worker(tuple))
+/// The worker that owns the connection whose packets carry `tuple`, are for a local address, and come in by `link`; where the device's
+/// choice cannot be predicted, the local port decides.
+fn owner_by(link: LinkId, tuple: &Tuple, workers: u16, snap: &Snapshot) -> LcoreId {
+    rss(link, snap).map_or_else(|| steer::by_port(tuple.target_port(), workers), |rss| rss.worker(tuple))
+}
+
+/// How the device of a link spreads packets, where that can be predicted.
+fn rss(link: LinkId, snap: &Snapshot) -> Option<&Rss> {
+    snap.link(link).and_then(|link| snap.ports.get(link.port.index())?.rss.as_ref())
 }

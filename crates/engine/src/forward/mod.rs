@@ -4,6 +4,7 @@
 //! ```text
 //!   mode            client -> server                          server -> client
 //!   FULLNAT         laddr:lport -> daddr:dport                vaddr:vport -> caddr:cport
+//!   FULLNAT 6 to 4  the same, behind an IPv4 header            the same, behind an IPv6 header
 //!   NAT             caddr:cport -> daddr:dport                vaddr:vport -> caddr:cport
 //!   direct routing  unchanged, to the server's Ethernet addr  does not pass
 //!   tunnel          unchanged, behind another header          does not pass
@@ -11,6 +12,7 @@
 //!
 //! A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
 
+mod cross;
 pub(crate) mod far;
 pub mod rewrite;
 mod tunnel;
@@ -18,9 +20,11 @@ mod tunnel;
 use model::TunnelKind;
 use packet::Buffer;
 
-use crate::conn::{Conn, ConnId, Dir};
+use crate::conn::{Conn, ConnId, Dir, Tuple};
 use crate::l3::Ip;
 use crate::lcore::Lcore;
+use crate::output::Ttl;
+use crate::snapshot::Snapshot;
 
 /// How the server's packets return, if they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub enum Plan {
     Pass,
     /// Another header put in front.
     Wrap,
+    /// A header of the other family, with other addresses and ports.
+    Cross,
 }
 
 /// How long a packet may be at the next hop, as it came in.
@@ -72,12 +78,26 @@ pub(crate) struct Room {
 }
 
 impl Plan {
-    /// The plans of both directions.
-    pub(crate) fn of(forwarding: Forwarding) -> [Plan; 2] {
+    /// The plans of both directions of a connection.
+    pub(crate) fn of(forwarding: Forwarding, inbound: &Tuple, outbound: &Tuple) -> [Plan; 2] {
+        let crosses = inbound.source().is_ipv4() != outbound.source().is_ipv4();
         match forwarding {
+            Forwarding::FullNat if crosses => [Plan::Cross; 2],
             Forwarding::FullNat | Forwarding::Nat => [Plan::Rewrite; 2],
             Forwarding::DirectRouting => [Plan::Pass; 2],
             Forwarding::Tunnel(_) => [Plan::Wrap; 2],
+        }
+    }
+}
+
+impl Plan {
+    /// What happens to TTL and hop limit.
+    #[inline(always)]
+    pub(crate) fn ttl(self, snap: &Snapshot) -> Ttl {
+        match self {
+            Plan::Rewrite | Plan::Cross => Ttl::of_service(snap),
+            // The server gets what the client sent.
+            Plan::Pass | Plan::Wrap => Ttl::Keep,
         }
     }
 }
@@ -97,6 +117,7 @@ impl<P: Buffer> Lcore<P> {
         match plan {
             Plan::Rewrite | Plan::Pass => Room { mtu, whole: ip.df },
             Plan::Wrap => self.room_in_tunnel(id, ip, mtu),
+            Plan::Cross => Room { mtu: cross::room(ip, mtu), whole: true },
         }
     }
 

@@ -12,6 +12,8 @@
 //! remembers the last one for a while. So the client's initial sequence number is replaced by one that grows with time, and its
 //! timestamps are taken out of the SYN: otherwise the server would take a new connection for an old one.
 
+use std::net::IpAddr;
+
 use packet::checksum::{Delta, shift_by, udp_shift_by};
 use packet::{ipv4, ipv6, proto, tcp, udp};
 
@@ -32,10 +34,24 @@ pub fn deltas(old: &Tuple, new: &Tuple) -> (u16, u16) {
             let addrs = Delta::default().address6(o.src, n.src).address6(o.dst, n.dst);
             (addrs, addrs.word(o.sport, n.sport).word(o.dport, n.dport))
         }
-        // Connections are made of one family so far.
-        _ => (Delta::default(), Delta::default()),
+        // Of two families: the header is another one, the upper layer's pseudo header has other addresses.
+        _ => {
+            let (old, new) = ((old.source(), old.target()), (new.source(), new.target()));
+            let addrs = Delta::default()
+                .longs(&words(old.0.ip()), &words(new.0.ip()))
+                .longs(&words(old.1.ip()), &words(new.1.ip()));
+            (Delta::default(), addrs.word(old.0.port(), new.0.port()).word(old.1.port(), new.1.port()))
+        }
     };
     (addrs.fold(), ports.fold())
+}
+
+/// An address in 32-bit words, those that IPv4 has not being zero, which counts as nothing.
+fn words(addr: IpAddr) -> [u32; 4] {
+    match addr {
+        IpAddr::V4(addr) => [addr.to_bits(), 0, 0, 0],
+        IpAddr::V6(addr) => [0, 1, 2, 3].map(|n| (addr.to_bits() >> (32 * n)) as u32),
+    }
 }
 
 /// Rewrites a packet of `conn` going `dir` so that it carries `new`; `bytes` begin with the IP header.
@@ -64,8 +80,9 @@ pub(crate) fn rewrite(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, new: &Tu
     }
 }
 
+/// Replaces the ports and what else of the upper layer changes; `bytes` begin with the IP header `ip`, already replaced.
 #[inline(always)]
-fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16, dport: u16) {
+pub(crate) fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16, dport: u16) {
     let delta = conn.l4_delta[dir as usize];
     let Some(l4) = bytes.get_mut(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return };
     if ip.proto == proto::UDP {

@@ -16,6 +16,7 @@ use model::TunnelKind;
 use model::dest::TunnelCsum;
 use packet::{Buffer, checksum, ether, gre, gue, ipv4, ipv6, proto, udp};
 
+use super::Forwarding;
 use crate::conn::{ConnId, Dir, Egress};
 use crate::flow::Parsed;
 use crate::l3::Ip;
@@ -56,13 +57,13 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn encapsulate(
         &mut self,
         id: ConnId,
-        kind: TunnelKind,
         pkt: &mut P,
         parsed: &Parsed,
         hop: Egress,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
         let ip = &parsed.ip;
+        let Forwarding::Tunnel(kind) = self.conns.get(id).forwarding else { return drop(DropReason::Family) };
         let server = self.conns.server(id);
         let Some(src) = cx.snap.link(hop.link).and_then(|link| link.source_for(server)) else {
             return drop(DropReason::NoSource);
@@ -70,7 +71,7 @@ impl<P: Buffer> Lcore<P> {
         let outer = Outer {
             src,
             dst: server,
-            class: class(&pkt.data()[parsed.l3..], ip),
+            class: ip.class(&pkt.data()[parsed.l3..]),
             ttl: ip.ttl.max(1),
             df: ip.df,
             id: self.roll() as u16,
@@ -170,14 +171,5 @@ impl Outer {
             bytes[udp::CHECKSUM..udp::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
         }
         Some(())
-    }
-}
-
-/// Type of service or traffic class of an accepted packet.
-fn class(bytes: &[u8], ip: &Ip) -> u8 {
-    match bytes.first_chunk::<2>() {
-        Some([a, b]) if ip.six => a << 4 | b >> 4,
-        Some([_, tos]) => *tos,
-        None => 0,
     }
 }
