@@ -13,10 +13,13 @@ mod memory;
 mod network;
 
 use arrayvec::ArrayVec;
+use engine::forward::Forwarding;
 use engine::lcore::{BURST, Config, Lcore};
 use engine::pipeline::Origin;
 use engine::snapshot::Snapshot;
 use engine::tick::Tick;
+use model::TunnelKind;
+use model::dest::TunnelCsum;
 
 use device::{Clock, Device, Frames, Packet};
 use network::{Family, Flow, Traffic};
@@ -27,28 +30,50 @@ struct Journey {
     name: &'static str,
     family: Family,
     traffic: Traffic,
+    forwarding: Forwarding,
     /// Cycles at most, by number of connections.
     budgets: &'static [(usize, u32)],
 }
 
 const UDP_HIT: &[(usize, u32)] = &[(1_000, 130), (100_000, 330), (1_000_000, 600)];
 const TCP_HIT: &[(usize, u32)] = &[(1_000, 140), (100_000, 340)];
+const DIRECT: &[(usize, u32)] = &[(1_000, 90), (100_000, 300)];
 const MISS: &[(usize, u32)] = &[(1_000, 60)];
 const OPEN: &[(usize, u32)] = &[(1_000_000, 1_500)];
 
-const JOURNEYS: [Journey; 12] = [
-    Journey { name: "fullnat udp hit", family: Family::V4, traffic: Traffic::UdpHit, budgets: UDP_HIT },
-    Journey { name: "fullnat udp hit", family: Family::V6, traffic: Traffic::UdpHit, budgets: &[] },
-    Journey { name: "fullnat tcp hit", family: Family::V4, traffic: Traffic::TcpHit, budgets: TCP_HIT },
-    Journey { name: "fullnat tcp hit", family: Family::V6, traffic: Traffic::TcpHit, budgets: &[] },
-    Journey { name: "no service", family: Family::V4, traffic: Traffic::NoService, budgets: MISS },
-    Journey { name: "no service", family: Family::V6, traffic: Traffic::NoService, budgets: &[] },
-    Journey { name: "nobody's address", family: Family::V4, traffic: Traffic::Nobody, budgets: MISS },
-    Journey { name: "nobody's address", family: Family::V6, traffic: Traffic::Nobody, budgets: &[] },
-    Journey { name: "udp open + expire", family: Family::V4, traffic: Traffic::UdpOpen, budgets: OPEN },
-    Journey { name: "udp open + expire", family: Family::V6, traffic: Traffic::UdpOpen, budgets: &[] },
-    Journey { name: "tcp open + expire", family: Family::V4, traffic: Traffic::TcpOpen, budgets: &[] },
-    Journey { name: "tcp open + expire", family: Family::V6, traffic: Traffic::TcpOpen, budgets: &[] },
+const IPIP: Forwarding = Forwarding::Tunnel(TunnelKind::Ipip);
+const GUE: Forwarding = Forwarding::Tunnel(TunnelKind::Gue { port: 6080, csum: TunnelCsum::None });
+
+const fn journey(
+    name: &'static str,
+    family: Family,
+    traffic: Traffic,
+    forwarding: Forwarding,
+    budgets: &'static [(usize, u32)],
+) -> Journey {
+    Journey { name, family, traffic, forwarding, budgets }
+}
+
+const JOURNEYS: [Journey; 19] = [
+    journey("fullnat udp hit", Family::V4, Traffic::UdpHit, Forwarding::FullNat, UDP_HIT),
+    journey("fullnat udp hit", Family::V6, Traffic::UdpHit, Forwarding::FullNat, &[]),
+    journey("fullnat tcp hit", Family::V4, Traffic::TcpHit, Forwarding::FullNat, TCP_HIT),
+    journey("fullnat tcp hit", Family::V6, Traffic::TcpHit, Forwarding::FullNat, &[]),
+    journey("nat udp hit", Family::V4, Traffic::UdpHit, Forwarding::Nat, &[]),
+    journey("nat tcp hit", Family::V4, Traffic::TcpHit, Forwarding::Nat, &[]),
+    journey("direct udp hit", Family::V4, Traffic::UdpHit, Forwarding::DirectRouting, DIRECT),
+    journey("direct udp hit", Family::V6, Traffic::UdpHit, Forwarding::DirectRouting, &[]),
+    journey("direct tcp hit", Family::V4, Traffic::TcpHit, Forwarding::DirectRouting, &[]),
+    journey("ipip udp hit", Family::V4, Traffic::UdpHit, IPIP, &[]),
+    journey("gue udp hit", Family::V4, Traffic::UdpHit, GUE, &[]),
+    journey("no service", Family::V4, Traffic::NoService, Forwarding::FullNat, MISS),
+    journey("no service", Family::V6, Traffic::NoService, Forwarding::FullNat, &[]),
+    journey("nobody's address", Family::V4, Traffic::Nobody, Forwarding::FullNat, MISS),
+    journey("nobody's address", Family::V6, Traffic::Nobody, Forwarding::FullNat, &[]),
+    journey("udp open + expire", Family::V4, Traffic::UdpOpen, Forwarding::FullNat, OPEN),
+    journey("udp open + expire", Family::V6, Traffic::UdpOpen, Forwarding::FullNat, &[]),
+    journey("tcp open + expire", Family::V4, Traffic::TcpOpen, Forwarding::FullNat, &[]),
+    journey("direct open+expire", Family::V4, Traffic::UdpOpen, Forwarding::DirectRouting, &[]),
 ];
 
 /// How long and how often.
@@ -88,7 +113,7 @@ fn measure(journey: &Journey, connections: usize, effort: &Effort, clock: &Clock
     let frames_of =
         |traffic: Traffic| Frames::new((0..flows).map(|n| traffic.frame(&Flow::new(journey.family, n))));
     let frames = frames_of(journey.traffic);
-    let mut bench = Bench::new(journey.traffic, connections, effort.capacity);
+    let mut bench = Bench::new(journey, connections, effort.capacity);
     bench.warm_up(&frames_of(journey.traffic.opening()), &frames);
     let floor = median(&rounds(effort, clock, |packets| bench.idle(&frames, packets)));
     let all = rounds(effort, clock, |packets| bench.run(&frames, packets));
@@ -137,8 +162,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(traffic: Traffic, connections: usize, capacity: usize) -> Bench {
-        let snap = network::snapshot(traffic);
+    fn new(journey: &Journey, connections: usize, capacity: usize) -> Bench {
+        let snap = network::snapshot(journey.traffic, journey.forwarding);
         let config = Config {
             id: engine::ids::LcoreId(0),
             workers: 1,
@@ -152,7 +177,7 @@ impl Bench {
             snap,
             device: Device::default(),
             now_us: 0,
-            step_us: traffic.burst_us(connections),
+            step_us: journey.traffic.burst_us(connections),
             at: 0,
         };
         bench.lcore.adopt(&bench.snap, Tick(0), &mut bench.device);

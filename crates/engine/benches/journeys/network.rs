@@ -123,7 +123,7 @@ impl Traffic {
 }
 
 /// The network as a worker sees it.
-pub fn snapshot(traffic: Traffic) -> Snapshot {
+pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
     let families = [Family::V4, Family::V6];
     let addrs = families.iter().flat_map(|family| {
         let len = if *family == Family::V4 { 16 } else { 64 };
@@ -152,7 +152,7 @@ pub fn snapshot(traffic: Traffic) -> Snapshot {
         }
         snap.laddrs.extend((200..208).map(|n| (family.here(n), LINK)));
         for transport in [Transport::Udp, Transport::Tcp] {
-            add_service(&mut snap, family, transport);
+            add_service(&mut snap, family, transport, forwarding);
         }
     }
     if matches!(traffic, Traffic::UdpOpen | Traffic::TcpOpen) {
@@ -182,7 +182,7 @@ fn routes(link: &Link) -> Vec<Route> {
     routes
 }
 
-fn add_service(snap: &mut Snapshot, family: Family, transport: Transport) {
+fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwarding: Forwarding) {
     let service = ServiceId(snap.services.len() as u32);
     let first = snap.dests.len() as u32;
     for n in 0..SERVERS {
@@ -191,7 +191,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport) {
             generation: 1,
             service,
             addr: (family.here(2 + n), 80).into(),
-            forwarding: Forwarding::FullNat,
+            forwarding,
             weight: 1,
         }));
     }
