@@ -16,7 +16,7 @@ use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
 use crate::proto::udp;
-use crate::sched::{self, Load};
+use crate::sched::{self, Ask, Load};
 use crate::snapshot::{Dest, Service, Snapshot};
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
@@ -143,14 +143,21 @@ impl<P: Buffer> Lcore<P> {
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
-        let dest = self.schedule(svc, cx.snap)?;
+        let dest = self.schedule(svc, probe, cx)?;
         let far = self.far_side(svc, dest, probe, cx.snap)?;
         let hides = dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
         self.enter(svc, dest, probe, far, seq_delta, cx)
     }
 
-    pub(crate) fn schedule<'s>(&mut self, svc: &Service, snap: &'s Snapshot) -> Step<&'s Dest> {
+    pub(crate) fn schedule<'s>(&mut self, svc: &Service, probe: &Probe, cx: Cx<'s>) -> Step<&'s Dest> {
+        let ask = Ask {
+            tuple: probe.tuple,
+            worker: self.config.id.index(),
+            workers: self.config.workers.into(),
+            now: cx.now,
+            dice: self.roll(),
+        };
         let (cursors, dests) = (&mut self.cursors, &self.dests);
         let load = |id| {
             let counters = dests.get(id);
@@ -158,7 +165,7 @@ impl<P: Buffer> Lcore<P> {
         };
         // A worker that has not adopted this snapshot yet has no cursor for the service.
         let Some(cursor) = cursors.get_mut(svc.id.index()) else { return drop(DropReason::NoService) };
-        match sched::pick(svc, snap, cursor, self.config.id.index(), load) {
+        match sched::pick(svc, cx.snap, cursor, &ask, load) {
             Some(dest) => Continue(dest),
             None => drop(DropReason::NoDest),
         }

@@ -422,6 +422,7 @@ pub mod world {
             transport,
             vip: at(names.vip, 80),
             scheduler: Scheduler::Rr,
+            hashing: Default::default(),
             revision: 1,
             dests,
             laddrs: vec![ip(names.laddr)],

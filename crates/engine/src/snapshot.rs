@@ -6,7 +6,8 @@
 //! the two together, and a generation tells a reused slot from the old one.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use model::Transport;
@@ -17,6 +18,7 @@ use crate::link::{Link, Mac};
 use crate::lookup::{Lookup, Target};
 use crate::proto::Timeouts;
 use crate::route::{Kind, RouteTable};
+use crate::sched::Table;
 use crate::steer::Rss;
 use crate::synproxy;
 
@@ -87,6 +89,8 @@ pub struct Service {
     pub vip: SocketAddr,
     /// Chooses servers.
     pub scheduler: crate::sched::Scheduler,
+    /// How it hashes; a table that is not there [`Snapshot::index`] makes.
+    pub hashing: crate::sched::Hashing,
     /// Changes whenever a server or weight changed: schedulers start their round anew.
     pub revision: u32,
     /// Its servers, in the order they were added.
@@ -109,6 +113,16 @@ impl Service {
         let weights = self.dests.iter().filter_map(|id| Some(dests.get(id.index())?.as_ref()?.weight));
         let (max, gcd) = weights.fold((0, 0), |(max, gcd), w| (w.max(max), greatest_common_divisor(gcd, w)));
         (max, gcd.max(1))
+    }
+
+    /// What its scheduler looks up; `None` for one that looks nothing up.
+    pub fn table(&self, dests: &[Option<Dest>]) -> Option<Table> {
+        let server = |id: &DestId| match dests.get(id.index()).and_then(Option::as_ref) {
+            Some(dest) => (dest.addr, dest.weight),
+            // It keeps its position, and nothing else.
+            None => ((Ipv4Addr::UNSPECIFIED, 0).into(), 0),
+        };
+        Table::compile(self.scheduler, self.dests.iter().map(server))
     }
 }
 
@@ -176,6 +190,9 @@ impl Snapshot {
             svc.weights = svc.weigh(&self.dests);
             let servers = svc.dests.iter().filter_map(|id| self.dests.get(id.index())?.as_ref());
             svc.masquerades = servers.into_iter().any(|dest| dest.forwarding == Forwarding::Nat);
+            if svc.hashing.table.is_none() {
+                svc.hashing.table = svc.table(&self.dests).map(Arc::new);
+            }
         }
         self.lookup = Lookup::of(&self);
         for port in &mut self.ports {

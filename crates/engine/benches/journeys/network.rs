@@ -201,6 +201,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         transport,
         vip: (family.here(100), 80).into(),
         scheduler: Scheduler::Rr,
+        hashing: Default::default(),
         revision: 1,
         dests: (first..first + u32::from(SERVERS)).map(DestId).collect(),
         laddrs: (200..208).map(|n| family.here(n)).collect(),

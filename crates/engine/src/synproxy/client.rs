@@ -168,7 +168,7 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Verdict> {
         self.proxy.counters.ok_ack += 1;
         let Received { ip, probe, .. } = received;
-        let dest = self.schedule(svc, cx.snap)?;
+        let dest = self.schedule(svc, probe, cx)?;
         if !dest.forwarding.is_two_way() {
             // Its answer would reach the client by another way, with numbers the client does not know.
             return drop(DropReason::NoDest);
