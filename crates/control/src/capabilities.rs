@@ -3,7 +3,7 @@
 
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
-use model::options::AccessSubject;
+use model::options::{AccessSubject, HashTarget};
 use model::{DestSpec, Scheduling, ServiceKey, ServiceOptions, Transport};
 use sockopt::{Code, Status};
 
@@ -67,7 +67,7 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         dest_check,
     } = options;
     let asked = [
-        (hash_target.is_some(), "consistent hashing (--hash-target)"),
+        (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),
         (*expire_quiescent, "expiry of quiescent servers' connections (--expire-quiescent)"),
         (proxy_protocol.is_some(), "the proxy protocol (--proxy-protocol)"),
         (*quic, "quic (--quic)"),
@@ -122,10 +122,19 @@ mod tests {
 
     #[test]
     fn an_unknown_scheduler_is_answered_with_those_there_are() {
-        let status = scheduler("lblc").expect_err("there is none");
+        let status = scheduler("none").expect_err("there is none");
         assert_eq!(status.code, Code::NoScheduler);
-        assert!(status.text.starts_with("no scheduler `lblc`: there are rr, wrr, wlc"), "{}", status.text);
+        assert!(status.text.starts_with("no scheduler `none`: there are rr, wrr, lc, wlc, sed, nq, dh, sh, mh, conhash, fo, ovf, lblc, lblcr, twos"), "{}", status.text);
         assert_eq!(scheduler("RR").map_err(|s| s.code), Err(Code::NoScheduler), "names have lower case");
         assert_eq!(scheduler("wrr"), Ok(Scheduler::Wrr));
+    }
+
+    #[test]
+    fn quic_connections_are_not_hashed() {
+        let hashing = |target| options(&ServiceOptions { hash_target: Some(target), ..Default::default() });
+        assert_eq!(hashing(HashTarget::SourceIp), Ok(()));
+        let status = hashing(HashTarget::QuicId).expect_err("workers do not read them");
+        assert_eq!(status.code, Code::NotSupported);
+        assert_eq!(status.text, "hashing of quic connections (--hash-target qid): not there yet");
     }
 }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::link::Link;
 use engine::route::{Kind, Route, RouteTable};
+use engine::sched::Hashing;
 use engine::snapshot::{Dest, Port, Service, Snapshot};
 use model::net::RouteScope;
 use model::{Prefix, ServiceKey, Transport};
@@ -17,14 +18,15 @@ use crate::state::State;
 /// Compiles the state.
 pub fn compile(state: &State) -> Snapshot {
     let links = links(state);
+    let dests = dests(state);
     Snapshot {
         version: state.version(),
         routing: state.routing(),
         ports: ports(state),
         routes: RouteTable::compile(routes(state)),
         neighs: neighs(state),
-        services: services(state),
-        dests: dests(state),
+        services: services(state, &dests),
+        dests,
         laddrs: state.laddrs().collect(),
         timeouts: state.timeouts.clone(),
         options: state.options.clone(),
@@ -108,16 +110,17 @@ fn neighs(state: &State) -> Vec<(LinkId, IpAddr, engine::link::Mac)> {
     state.neighs.rows().map(|(&(link, addr), mac)| (link, addr, mac.0)).collect()
 }
 
-fn services(state: &State) -> Vec<Option<Service>> {
+fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
     let compiled = |(id, service): (u32, Option<&Box<crate::rows::Service>>)| {
         let service = service?;
         let (transport, vip) = endpoint(&service.key)?;
-        Some(Service {
+        let mut compiled = Service {
             id: ServiceId(id),
             generation: state.services.generation(id),
             transport,
             vip,
             scheduler: service.scheduler,
+            hashing: hashing(service.spec.scheduling.flags),
             revision: service.revision,
             dests: service.dests.clone(),
             laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
@@ -125,9 +128,16 @@ fn services(state: &State) -> Vec<Option<Service>> {
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
             masquerades: false,
-        })
+        };
+        compiled.hashing.table = state.tables.get(compiled.id, || compiled.table(dests));
+        Some(compiled)
     };
     (0..).zip(state.services.all()).map(compiled).collect()
+}
+
+/// What a scheduler's flags 1 and 2 mean to those that have any: sh and mh.
+fn hashing(flags: u8) -> Hashing {
+    Hashing { fallback: flags & 1 != 0, port: flags & 2 != 0, table: None }
 }
 
 fn dests(state: &State) -> Vec<Option<Dest>> {

@@ -30,6 +30,7 @@ pub mod rates;
 pub mod rows;
 mod slots;
 pub mod state;
+mod tables;
 mod transaction;
 
 pub use answer::{answer, wants};

@@ -17,6 +17,7 @@ use crate::ordered::Ordered;
 use crate::ports::PortFacts;
 use crate::rows::{Addr, AddrKey, Dest, Link, Route, RouteId, Service};
 use crate::slots::Slots;
+use crate::tables::Tables;
 
 /// Who uses a local address.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,7 @@ pub struct State {
     link_at: HashMap<String, LinkId>,
     addr_at: HashMap<IpAddr, Vec<AddrKey>>,
     laddr_uses: HashMap<IpAddr, LaddrUse>,
+    pub(crate) tables: Tables,
     /// The service of the present or last server in each slot, with the service's generation.
     parents: Vec<(ServiceId, u32)>,
     version: u64,
@@ -71,6 +73,7 @@ impl State {
             link_at: HashMap::new(),
             addr_at: HashMap::new(),
             laddr_uses: HashMap::new(),
+            tables: Tables::default(),
             parents: Vec::new(),
             version: 1,
             routing: 1,
@@ -319,6 +322,12 @@ impl State {
         }
         let old = self.services.replace(id.0, new);
         let now = self.services.get(id.0);
+        match (&old, now) {
+            (Some((generation, old)), Some(now))
+                if (*generation, old.revision) == (self.services.generation(id.0), now.revision) => {}
+            (_, Some(_)) => self.tables.renew(id),
+            (_, None) => self.tables.forget(id),
+        }
         let (gained, lost) = match (&old, now) {
             (Some((_, old)), Some(now)) if old.laddrs == now.laddrs => (Vec::new(), Vec::new()),
             (old, now) => (

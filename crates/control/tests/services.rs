@@ -243,7 +243,7 @@ fn an_unknown_scheduler_is_refused_on_add_and_on_edit() {
     {
         let (code, text) = refused(&mut state, step);
         assert_eq!(code, Code::NoScheduler);
-        assert!(text.starts_with("no scheduler `bogus`: there are rr, wrr, wlc"), "{text}");
+        assert!(text.starts_with("no scheduler `bogus`: there are rr, wrr, lc, wlc, sed"), "{text}");
     }
     let engine = Scheduling { pe: Some("foo".into()), ..persistent(60, Granularity::host(Family::Inet)) };
     let (code, text) = refused(&mut state, service(udp("10.1.0.9:80"), engine, ServiceOptions::default()));

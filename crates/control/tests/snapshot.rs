@@ -3,14 +3,17 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use control::compile;
 use control::state::State;
 use engine::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use engine::route::Kind;
+use engine::sched::Table;
 use engine::snapshot::{Forwarding, Snapshot};
 use model::link::LinkChange;
 use model::net::{RouteScope, RouteSpec};
-use model::{ServiceOptionsPatch, Transport};
+use model::{Scheduling, ServiceOptionsPatch, Transport};
 use sockopt::Set;
 use world::*;
 
@@ -37,6 +40,40 @@ fn services_servers_and_local_addresses_are_tied_by_numbers() {
         (Some(LinkId(1)), &vec![LcoreId(0), LcoreId(1)])
     );
     assert_eq!(snap.link_of(PortId(0), Some(102)).map(|link| link.name.as_str()), Some("dpdk0.102"));
+}
+
+#[test]
+fn a_table_lasts_until_its_servers_or_weights_change() {
+    let mut state = balanced();
+    set(&mut state, edit_service(VIP, "mh", ServiceOptionsPatch::default()));
+    let table = |state: &State| {
+        let snap = compile(state);
+        let service = snap.find_service(Transport::Tcp, ip("10.1.0.100"), 80).expect("it is there");
+        service.hashing.table.clone().expect("mh looks servers up")
+    };
+    let slots = |table: &Table, server| match table {
+        Table::Slots(slots) => slots.iter().filter(|&&slot| slot == server).count(),
+        _ => 0,
+    };
+    let first = table(&state);
+    assert_eq!((slots(&first, 0), slots(&first, 1)), (1364, 2729));
+    set(&mut state, add_service("10.1.0.101:80", "mh"));
+    assert!(Arc::ptr_eq(&first, &table(&state)), "another service is none of its business");
+    set(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.11:8080"), fullnat(0)));
+    let second = table(&state);
+    assert_eq!((slots(&second, 0), slots(&second, 1)), (0, 4093));
+}
+
+#[test]
+fn flags_of_a_scheduler_reach_workers() {
+    let mut state = balanced();
+    for (flags, fallback, port) in [(0b01, true, false), (0b10, false, true), (0b11, true, true)] {
+        let how = Scheduling { flags, ..by("sh") };
+        set(&mut state, Set::EditService(tcp(VIP), how, ServiceOptionsPatch::default()));
+        let snap = compile(&state);
+        let service = snap.find_service(Transport::Tcp, ip("10.1.0.100"), 80).expect("it is there");
+        assert_eq!((service.hashing.fallback, service.hashing.port), (fallback, port));
+    }
 }
 
 /// Between two commands a FULLNAT server has no local address yet: workers drop with that name.
