@@ -17,11 +17,12 @@ use crate::cookie;
 use crate::crew::{self, Crew};
 use crate::effects::{Device, Devices};
 use crate::file::File;
-use crate::listener::{self, ListenError, Listener};
+use crate::listener::Listener;
 use crate::log::set_level;
 use crate::mailbox::mailboxes;
 use crate::notify::Notifier;
 use crate::publish::Publisher;
+use crate::socket::{self, ListenError};
 
 /// How often counters are looked at for rates.
 const BEAT: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ pub enum Failure {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
     set_level(config.boot.log_level);
-    listener::check(&config.ipc)?;
+    socket::check(&config.ipc)?;
     let key = cookie::master_key(config.boot.cookie_key_file.as_deref())
         .map_err(|reason| Failure::System { what: "read the key of SYN cookies", reason })?;
     if args.check {

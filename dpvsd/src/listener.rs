@@ -5,20 +5,18 @@
 //! connection and nothing else. When there are too many clients, the one that was silent longest has to go.
 
 use std::fmt;
-use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use interprocess::ConnectWaitMode;
+use interprocess::local_socket::Stream;
 use interprocess::local_socket::prelude::*;
-use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions, Stream};
-use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use sockopt::{Code, Frame, FrameError, FrameReader, Reply, Request, Status, frame};
+
+use crate::socket::{self, ListenError, SocketFile};
 
 /// Clients served at a time.
 const MAX_CLIENTS: usize = 64;
@@ -31,9 +29,6 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Requests that wait for the control thread.
 const QUEUE: usize = 256;
-
-/// Owner and group may connect.
-const MODE: u32 = 0o660;
 
 /// A request on its way to the control thread.
 pub struct Asked {
@@ -62,25 +57,6 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Why nothing can listen at a path.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// Somebody does already.
-    #[error("a daemon already listens at {}: stop it, or give this one another --ipc PATH", .0.display())]
-    Live(PathBuf),
-    /// Something else has that name.
-    #[error("{} is there already and is no socket: remove it, or choose another --ipc PATH", .0.display())]
-    NotSocket(PathBuf),
-    /// The system refuses.
-    #[error("cannot listen at {}: {reason}", .path.display())]
-    System {
-        /// Where.
-        path: PathBuf,
-        /// What it says.
-        reason: io::Error,
-    },
-}
-
 /// A socket that listens. Its file goes when this is dropped.
 pub struct Listener {
     requests: Receiver<Asked>,
@@ -94,8 +70,7 @@ impl Listener {
     /// [`ListenError`].
     pub fn start(path: &Path) -> Result<Listener, ListenError> {
         let system = |reason| ListenError::System { path: path.to_path_buf(), reason };
-        let socket = bind(path)?;
-        let file = SocketFile::of(path).map_err(system)?;
+        let (socket, file) = socket::bind(path)?;
         let (to_control, requests) = bounded(QUEUE);
         let clients = Arc::new(Clients::default());
         let accept = move || accept(&socket, &to_control, &clients);
@@ -107,73 +82,6 @@ impl Listener {
     pub fn requests(&self) -> &Receiver<Asked> {
         &self.requests
     }
-}
-
-/// Makes sure that a daemon could listen at `path`, and leaves everything as it is.
-///
-/// # Errors
-/// [`ListenError`].
-pub fn check(path: &Path) -> Result<(), ListenError> {
-    match std::fs::symlink_metadata(path) {
-        Err(_) => Ok(()),
-        Ok(found) if !found.file_type().is_socket() => Err(ListenError::NotSocket(path.to_path_buf())),
-        Ok(_) if answers(path) => Err(ListenError::Live(path.to_path_buf())),
-        Ok(_) => Ok(()),
-    }
-}
-
-fn bind(path: &Path) -> Result<LocalSocketListener, ListenError> {
-    let system = |reason| ListenError::System { path: path.to_path_buf(), reason };
-    check(path)?;
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::create_dir_all(dir).map_err(system)?;
-    }
-    // Nobody answers at a socket that is there: its daemon is dead.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(system(error)),
-        _ => {}
-    }
-    let name = path.to_fs_name::<GenericFilePath>().map_err(system)?;
-    let options = ListenerOptions::new().name(name).mode(MODE).reclaim_name(false);
-    let socket = options.create_sync().map_err(system)?;
-    // The kernel takes away what the umask forbids, even from a mode that was set.
-    std::fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(system)?;
-    Ok(socket)
-}
-
-/// Whether somebody accepts connections at `path`, or is too busy to.
-fn answers(path: &Path) -> bool {
-    let Ok(name) = path.to_fs_name::<GenericFilePath>() else { return false };
-    let wait = ConnectWaitMode::Timeout(Duration::from_secs(1));
-    match ConnectOptions::new().name(name).wait_mode(wait).connect_sync() {
-        Ok(_) => true,
-        Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
-    }
-}
-
-/// The name of our socket, as long as it is ours.
-struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<SocketFile> {
-        Ok(SocketFile { path: path.to_path_buf(), identity: identity(path)? })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Another daemon may have taken the name since.
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 fn accept(socket: &LocalSocketListener, to_control: &Sender<Asked>, clients: &Arc<Clients>) {
@@ -193,15 +101,17 @@ fn seat(stream: Stream, to_control: Sender<Asked>, clients: Arc<Clients>) {
     let stream = Arc::new(stream);
     let peer = peer(&stream);
     let id = clients.enter(Arc::clone(&stream), peer);
+    let seats = Arc::clone(&clients);
     let serve = move || {
-        let client = Client { stream: &stream, peer, to_control: &to_control, seen: &|| clients.seen(id) };
+        let client = Client { stream: &stream, peer, to_control: &to_control, seen: &|| seats.seen(id) };
         if let Err(error) = client.serve() {
             log::debug!("client {peer}: {error}");
         }
-        clients.leave(id);
+        seats.leave(id);
     };
     if let Err(error) = thread::Builder::new().name("client".to_owned()).spawn(serve) {
         log::warn!("cannot serve a client {peer}: {error}");
+        clients.leave(id);
     }
 }
 
@@ -365,13 +275,14 @@ fn refusal(code: Code, text: impl Into<String>) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
 
     use sockopt::{Client as Tool, Get};
 
     use super::*;
 
-    fn socket() -> (tempfile::TempDir, PathBuf) {
+    fn fresh() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("run").join("s");
         (dir, path)
@@ -391,51 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn owner_and_group_may_connect_and_the_file_goes_with_the_listener() {
-        let (_dir, path) = socket();
-        let listener = Listener::start(&path).expect("a fresh directory");
-        let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o660);
-        drop(listener);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_live_daemon_is_respected_and_a_dead_ones_socket_replaced() {
-        let (_dir, path) = socket();
-        let first = Listener::start(&path).expect("a fresh directory");
-        assert!(matches!(Listener::start(&path), Err(ListenError::Live(_))));
-        assert!(path.exists());
-        drop(first);
-        // The socket of a process that died: nobody listens behind the name.
-        drop(UnixListener::bind(&path).expect("the name is free"));
-        let second = Listener::start(&path).expect("nobody answers there");
-        agree(&second);
-        assert_eq!(ask(&path), Reply::Done);
-    }
-
-    #[test]
-    fn a_file_is_never_removed() {
-        let (_dir, path) = socket();
-        std::fs::create_dir(path.parent().expect("run")).expect("a fresh directory");
-        std::fs::write(&path, "precious").expect("a fresh file");
-        assert!(matches!(Listener::start(&path), Err(ListenError::NotSocket(_))));
-        assert_eq!(std::fs::read_to_string(&path).expect("still there"), "precious");
-    }
-
-    #[test]
-    fn a_socket_that_another_daemon_took_over_is_left_to_it() {
-        let (_dir, path) = socket();
-        let first = Listener::start(&path).expect("a fresh directory");
-        std::fs::remove_file(&path).expect("it is there");
-        let _other = UnixListener::bind(&path).expect("the name is free");
-        drop(first);
-        assert!(path.exists());
-    }
-
-    #[test]
     fn the_silent_longest_leaves_when_there_are_too_many() {
-        let (_dir, path) = socket();
+        let (_dir, path) = fresh();
         let listener = Listener::start(&path).expect("a fresh directory");
         agree(&listener);
         let mut silent = UnixStream::connect(&path).expect("somebody listens");
@@ -450,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_is_answered_with_the_versions_known() {
-        let (_dir, path) = socket();
+        let (_dir, path) = fresh();
         let listener = Listener::start(&path).expect("a fresh directory");
         agree(&listener);
         let mut client = UnixStream::connect(&path).expect("somebody listens");

@@ -19,6 +19,7 @@ mod mailbox;
 mod notify;
 mod outbox;
 mod publish;
+mod socket;
 mod worker;
 
 use std::process::ExitCode;
