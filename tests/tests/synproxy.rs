@@ -200,10 +200,10 @@ fn a_refusing_server_refuses_the_client(lab: &Lab) -> Result<()> {
 /// comes of them.
 fn a_flood_reaches_nobody(lab: &Lab) -> Result<()> {
     let vip = lab.vip(Family::V4, 80);
-    until("connections of earlier scenarios end", Duration::from_secs(60), || {
-        Ok((lab.director.conns()?.len() < 20).then_some(()))
-    })?;
     for flags in ["-S", "-A"] {
+        until("earlier connections end", Duration::from_secs(60), || {
+            Ok((lab.director.conns()?.len() < 20).then_some(()))
+        })?;
         let before = memory(lab)?;
         let flood = lab.net.client.cmd("hping3").args(["--rand-source", flags, "-p", "80", "--flood", "-q"]);
         let mut flood = Background::start(&flood.arg(vip.ip()), &lab.file("flood.log"))?;
