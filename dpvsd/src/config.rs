@@ -257,7 +257,7 @@ fn port(device: &boot::Device, workers: u16) -> PortConfig {
         tx_desc: device.tx_descriptors,
         mtu: Some(device.mtu),
         promiscuous: device.promisc,
-        all_multicast: true,
+        all_multicast: device.allmulticast,
         ..PortConfig::default()
     }
 }
@@ -333,6 +333,18 @@ mod tests {
         assert_eq!(specs, ["dpdk0=null", "dpdk1=pci:0000:03:00.0", "dpdk9=tap:t9"]);
         assert_eq!(devices[0].port.mtu, Some(1400), "what else the file says stays");
         assert_eq!(devices[2].port.mtu, None);
+    }
+
+    #[test]
+    fn multicast_is_received_unless_the_file_says_otherwise() {
+        let received = |device: &str| {
+            let file = boot(&format!("netif_defs {{\n device d {{\n driver null\n{device}\n }}\n}}"));
+            devices(&args(&[], None, &[]), &file, 1).expect("well-formed")[0].port.all_multicast
+        };
+        assert_eq!(
+            (received(""), received("allmulticast on"), received("allmulticast off")),
+            (true, true, false)
+        );
     }
 
     #[test]

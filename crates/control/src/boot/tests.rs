@@ -158,7 +158,7 @@ fn a_file_of_dpvs_is_understood() {
     assert_eq!((dpdk0.rx_queues, dpdk0.tx_queues), (Some(8), Some(8)));
     assert_eq!((dpdk0.rx_descriptors, dpdk0.tx_descriptors, dpdk0.mtu), (1024, 1024, 1400));
     assert_eq!((dpdk0.driver, dpdk0.kni_name.as_deref()), (None, Some("dpdk0.kni")));
-    assert_eq!((dpdk0.promisc, dpdk1.promisc, dpdk1.fast_free), (false, true, true));
+    assert_eq!((dpdk0.promisc, dpdk1.promisc, dpdk1.allmulticast), (false, true, true));
     assert_eq!(
         (dpdk1.rx_queues, dpdk1.rx_descriptors, dpdk1.tx_descriptors, dpdk1.mtu),
         (None, 256, 512, 1500)

@@ -133,16 +133,9 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    ignored(
         "netif_defs/device/tx/mbuf_fast_free",
-        Switch,
-        "on",
-        Restart,
-        "Gives buffers of sent packets back without a look at each; off when ports of two NUMA nodes forward to each other.",
-        |c, v| {
-            device(c)?.fast_free = on(v);
-            Ok(())
-        },
+        "buffers of sent packets go back to where they came from, each by itself",
     ),
     key(
         "netif_defs/device/promisc_mode",
@@ -155,10 +148,17 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key("netif_defs/device/allmulticast", Switch, "off", Reload, "Receives all multicast frames.", |c, v| {
-        device(c)?.allmulticast = on(v);
-        Ok(())
-    }),
+    key(
+        "netif_defs/device/allmulticast",
+        Switch,
+        "on",
+        Reload,
+        "Receives all multicast frames; neighbour discovery of IPv6 needs it.",
+        |c, v| {
+            device(c)?.allmulticast = on(v);
+            Ok(())
+        },
+    ),
     key("netif_defs/device/mtu", Number(68, 9000), "1500", Reload, "Longest IP packet in bytes.", |c, v| {
         device(c)?.mtu = short(v);
         Ok(())

@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
         Number(0, 1023),
         "",
         Restart,
-        "The CPU it runs on; without it the system chooses.",
+        "The CPU a slave runs on; without it each has one of its own as far as there are enough. Control runs where the system puts it.",
         |c, v| put(&mut worker(c)?.cpu, short(v)),
     ),
     ignored("worker_defs/worker/icmp_redirect_core", "every worker answers errors itself"),
@@ -76,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
         Numbers(15),
         "",
         Restart,
-        "Transmit queues it sends by.",
+        "Transmit queues, checked as in DPVS; each worker sends by one of its own as far as the device has them.",
         |c, v| {
             queues(c)?.tx = numbers(v);
             Ok(())
