@@ -39,7 +39,8 @@ pub fn parse() -> Args {
     read(&command().get_matches())
 }
 
-fn command() -> Command {
+/// The whole command line, as the parser, the help and the manual page have it.
+pub fn command() -> Command {
     Command::new("dpvsd")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A layer-4 director on DPDK. Runs in the foreground and logs on standard error.")

@@ -16,6 +16,8 @@ mod kernel;
 mod listener;
 mod log;
 mod mailbox;
+#[cfg(test)]
+mod manual;
 mod notify;
 mod outbox;
 mod publish;

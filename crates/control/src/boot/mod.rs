@@ -5,6 +5,8 @@
 //! everything else here follows from that table.
 
 mod check;
+#[cfg(test)]
+mod manual;
 mod reload;
 mod table;
 #[cfg(test)]
@@ -116,8 +118,6 @@ pub struct Device {
     pub rx_descriptors: u16,
     /// Descriptors of a transmit queue.
     pub tx_descriptors: u16,
-    /// Buffers of sent packets are given back without a look at each.
-    pub fast_free: bool,
     /// Receives frames of all stations.
     pub promisc: bool,
     /// Receives all multicast frames.
