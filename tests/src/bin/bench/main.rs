@@ -8,6 +8,7 @@
 //! Cycles per packet are the rate of the time-stamp counter times the on-CPU time of the polling thread, divided by the packets it
 //! received. Each case is measured in three windows, testpmd right after the director; a cell is the median, then the lowest and highest.
 //! What the device itself costs is testpmd's `io`; `5tswap` touches the headers of every packet and looks nothing up.
+#![forbid(unsafe_code)]
 
 mod cpu;
 mod director;
