@@ -20,7 +20,10 @@ pub fn service(key: &ServiceKey) -> Result<(), Status> {
         ServiceKey::FwMark { mark, .. } => Err(lacking(format!(
             "no packet carries the mark {mark}: marks are set by a firewall, and none runs in front of the director"
         ))),
-        ServiceKey::Match(_) => Err(lacking("match services (-H) are not there yet")),
+        ServiceKey::Match(rule) if matches!(rule.transport, Transport::Tcp | Transport::Udp) => Ok(()),
+        ServiceKey::Match(rule) => {
+            Err(lacking(format!("match services of {} are not there yet: tcp and udp are", rule.transport)))
+        }
     }
 }
 
@@ -97,7 +100,7 @@ pub fn forwarding(spec: &DestSpec) -> Result<Forwarding, Status> {
         model::Forwarding::Nat => Forwarding::Nat,
         model::Forwarding::DirectRouting => Forwarding::DirectRouting,
         model::Forwarding::Tunnel(kind) => Forwarding::Tunnel(kind),
-        model::Forwarding::Snat => return Err(lacking_mode("snat (-J)")),
+        model::Forwarding::Snat => Forwarding::Snat,
         model::Forwarding::Local => return Err(lacking_mode("local delivery")),
     };
     if spec.upper != 0 {
@@ -112,7 +115,7 @@ fn lacking(text: impl Into<String>) -> Status {
 
 fn lacking_mode(mode: &str) -> Status {
     lacking(format!(
-        "forwarding by {mode} is not there yet: fullnat (-b), masquerading (-m), direct routing (-g) and tunnelling (-i) are"
+        "forwarding by {mode} is not there yet: fullnat (-b), masquerading (-m), direct routing (-g), tunnelling (-i) and snat (-J) are"
     ))
 }
 

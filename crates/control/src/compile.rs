@@ -3,15 +3,16 @@
 //! (a FULLNAT server before the first local address) stays in and meets a named drop.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use engine::forward::snat::Rule;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::link::Link;
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
 use engine::snapshot::{Dest, Port, Service, Snapshot};
 use model::net::RouteScope;
-use model::{Prefix, ServiceKey, Transport};
+use model::{Family, Prefix, ServiceKey, Transport};
 
 use crate::state::State;
 
@@ -113,7 +114,7 @@ fn neighs(state: &State) -> Vec<(LinkId, IpAddr, engine::link::Mac)> {
 fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
     let compiled = |(id, service): (u32, Option<&Box<crate::rows::Service>>)| {
         let service = service?;
-        let (transport, vip) = endpoint(&service.key)?;
+        let (transport, vip, rule) = found_by(state, &service.key)?;
         let mut compiled = Service {
             id: ServiceId(id),
             generation: state.services.generation(id),
@@ -128,6 +129,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
             masquerades: false,
+            rule,
         };
         compiled.hashing.table = state.tables.get(compiled.id, || compiled.table(dests));
         Some(compiled)
@@ -159,6 +161,30 @@ fn dests(state: &State) -> Vec<Option<Dest>> {
         })
     };
     (0..).zip(state.dests.all()).map(compiled).collect()
+}
+
+/// Protocol, address and rule of a service; `None` while workers cannot find it: a rule names a link that is not there.
+fn found_by(state: &State, key: &ServiceKey) -> Option<(Transport, SocketAddr, Option<Rule>)> {
+    let ServiceKey::Match(rule) = key else {
+        return endpoint(key).map(|(transport, vip)| (transport, vip, None));
+    };
+    let link = |name: &Option<String>| match name {
+        None => Some(None),
+        Some(name) => state.find_link(name).map(Some),
+    };
+    let nowhere: IpAddr = if rule.family == Family::Inet6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    let compiled = Rule {
+        six: rule.family == Family::Inet6,
+        src: rule.src,
+        dst: rule.dst,
+        iif: link(&rule.iif)?,
+        oif: link(&rule.oif)?,
+    };
+    Some((rule.transport, (nowhere, 0).into(), Some(compiled)))
 }
 
 fn endpoint(key: &ServiceKey) -> Option<(Transport, SocketAddr)> {

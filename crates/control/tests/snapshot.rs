@@ -13,8 +13,9 @@ use engine::sched::Table;
 use engine::snapshot::{Forwarding, Snapshot};
 use model::link::LinkChange;
 use model::net::{RouteScope, RouteSpec};
-use model::{Scheduling, ServiceOptionsPatch, Transport};
-use sockopt::Set;
+use model::rule::{EndpointRange, MatchRule};
+use model::{DestSpec, Family, Scheduling, ServiceKey, ServiceOptionsPatch, Transport};
+use sockopt::{Code, Set};
 use world::*;
 
 const VIP: &str = "10.1.0.100:80";
@@ -217,4 +218,52 @@ fn options_and_timeouts_arrive() {
     state.commit(settings);
     let snap = compile(&state);
     assert_eq!((snap.options, snap.timeouts), (options, timeouts));
+}
+
+fn match_service(oif: &str) -> ServiceKey {
+    ServiceKey::Match(MatchRule {
+        transport: Transport::Tcp,
+        family: Family::Inet,
+        src: Some(EndpointRange { first: ip("10.2.0.1"), last: ip("10.2.0.9"), first_port: 0, last_port: 0 }),
+        dst: None,
+        iif: None,
+        oif: Some(oif.into()),
+    })
+}
+
+#[test]
+fn a_match_service_becomes_a_rule_once_its_links_are_there() {
+    let mut state = balanced();
+    let key = match_service("dpdk0.103");
+    set(&mut state, Set::AddService(key.clone(), spec("rr")));
+    let dest = DestSpec { forwarding: model::Forwarding::Snat, weight: 1, ..DestSpec::default() };
+    set(&mut state, Set::AddDest(key, at("10.1.0.7:0"), dest));
+    let rules = |state: &State| {
+        let snap = compile(state);
+        snap.services.iter().flatten().filter_map(|svc| svc.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&state), []);
+    set(&mut state, vlan("dpdk0", 103, None));
+    let [rule] = rules(&state)[..] else { panic!("one rule") };
+    assert_eq!((rule.six, rule.iif, rule.src.map(|range| range.last)), (false, None, Some(ip("10.2.0.9"))));
+    assert_eq!(
+        compile(&state).link(rule.oif.expect("it is named")).map(|l| l.name.as_str()),
+        Some("dpdk0.103")
+    );
+    assert_eq!(
+        compile(&state).dests.iter().flatten().last().map(|dest| dest.forwarding),
+        Some(Forwarding::Snat)
+    );
+}
+
+#[test]
+fn snat_is_for_match_services_and_they_for_snat() {
+    let mut state = balanced();
+    let snat = DestSpec { forwarding: model::Forwarding::Snat, weight: 1, ..DestSpec::default() };
+    let step = Set::AddDest(tcp(VIP), at("10.1.0.7:0"), snat);
+    assert_eq!(refused(&mut state, step).0, Code::Invalid);
+    let key = match_service("dpdk0");
+    set(&mut state, Set::AddService(key.clone(), spec("rr")));
+    let step = Set::AddDest(key, at("10.2.0.7:80"), fullnat(1));
+    assert_eq!(refused(&mut state, step).0, Code::NotSupported);
 }

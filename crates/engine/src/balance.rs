@@ -14,7 +14,7 @@ use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
-use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State};
+use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State, is_opening};
 use crate::proto::udp;
 use crate::sched::{self, Ask, Load};
 use crate::snapshot::{Dest, Service, Snapshot};
@@ -47,8 +47,8 @@ impl<P: Buffer> Lcore<P> {
             return self.answer_syn(pkt, received, svc, cx);
         }
         let mut found = self.conns.find(probe);
-        if let Some((id, Dir::Inbound)) = found
-            && reopens(self.conns.get(id), flags)
+        if let Some((id, dir)) = found
+            && reopens(self.conns.get(id), dir, flags)
         {
             self.close(id, out);
             found = None;
@@ -63,7 +63,10 @@ impl<P: Buffer> Lcore<P> {
                     return Break(Verdict::Redirect(Goal::of_worker(owner)));
                 }
                 let Some(svc) = cx.snap.service_of(target, ip.proto, probe.tuple.target_port()) else {
-                    return self.pass(pkt, parsed, ip, cx, out);
+                    if cx.snap.lookup.rules.is_empty() {
+                        return self.pass(pkt, parsed, ip, cx, out);
+                    }
+                    return self.flow_outward(pkt, received, flags, cx, out);
                 };
                 if svc.syn_proxy
                     && ip.proto == proto::TCP
@@ -84,6 +87,39 @@ impl<P: Buffer> Lcore<P> {
                 (self.open(pkt, parsed, ip, probe, svc, link, cx)?, Dir::Inbound)
             }
         };
+        self.follow(id, dir, pkt, received, flags, cx, out)
+    }
+
+    /// A packet for no service, where services are found by rule too.
+    #[inline(never)]
+    fn flow_outward(
+        &mut self,
+        pkt: &mut P,
+        received: Received<'_>,
+        flags: u8,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        match self.open_outward(pkt, received, cx) {
+            Some(opened) => self.follow(opened?, Dir::Outbound, pkt, received, flags, cx, out),
+            None => self.pass(pkt, received.parsed, received.ip, cx, out),
+        }
+    }
+
+    /// A packet of a connection.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    fn follow(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        pkt: &mut P,
+        received: Received<'_>,
+        flags: u8,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let Received { parsed, ip, link, .. } = received;
         let is_proxied = self.conns.get(id).is_proxied();
         if is_proxied {
             match (self.is_pending(id), dir) {
@@ -251,6 +287,12 @@ impl<P: Buffer> Lcore<P> {
             }
         } else {
             // Always, so that changed timeouts count from the next datagram on.
+            let side = match side {
+                // Here the outside answers.
+                Side::Client if conn.forwarding == Forwarding::Snat => Side::Server,
+                Side::Server if conn.forwarding == Forwarding::Snat => Side::Client,
+                side => side,
+            };
             let new = udp::State::from_number(conn.state).next(side);
             let secs =
                 if conn.conn_timeout == 0 { cx.snap.timeouts.udp[new as usize] } else { conn.conn_timeout };
@@ -301,10 +343,11 @@ fn proxied<'s>(tuple: &Tuple, snap: &'s Snapshot) -> Option<&'s Service> {
     snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)
 }
 
-/// Whether a client's SYN begins a new connection where an old one lingers.
+/// Whether a SYN from where connections are opened begins a new connection where an old one lingers.
 #[inline(always)]
-fn reopens(conn: &Conn, flags: u8) -> bool {
-    flags & (SYN | ACK | FIN | RST) == SYN
+fn reopens(conn: &Conn, dir: Dir, flags: u8) -> bool {
+    is_opening(flags)
+        && dir == if conn.forwarding == Forwarding::Snat { Dir::Outbound } else { Dir::Inbound }
         && conn.proto() == proto::TCP
         && matches!(State::from_number(conn.state), State::TimeWait | State::Close)
 }

@@ -12,6 +12,7 @@ use packet::{Buffer, ether, proto};
 use crate::conn::{ConnId, ConnTable, Dir};
 use crate::counters::{DestCounters, DestTable, LinkCounters, Traffic};
 use crate::flow::Parsed;
+use crate::forward::Forwarding;
 use crate::icmp::Limiter;
 use crate::ids::{DestId, LcoreId, LinkId, PortId};
 use crate::laddr::{Lease, Leases, Usage};
@@ -221,7 +222,8 @@ impl<P: Buffer> Lcore<P> {
             self.proxy.sessions.remove(conn.session);
         }
         if let Some(range) = conn.lease() {
-            self.leases.release(Lease { port: self.conns.tuple(id, Dir::Outbound).target_port(), range });
+            let dir = if conn.forwarding == Forwarding::Snat { Dir::Inbound } else { Dir::Outbound };
+            self.leases.release(Lease { port: self.conns.tuple(id, dir).target_port(), range });
         }
         if let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) {
             let count = if conn.active { &mut counters.active } else { &mut counters.inactive };

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::flat::FlatMap;
 use crate::forward::Forwarding;
+use crate::forward::snat::home;
 use crate::ids::{LinkId, ServiceId};
 use crate::route::{Kind, Route};
 use crate::snapshot::Snapshot;
@@ -21,6 +22,8 @@ pub struct Lookup {
     services: FlatMap<u64>,
     /// The service address behind each server reached by NAT, by IP protocol.
     masqueraded: HashMap<(u8, SocketAddr), SocketAddr>,
+    /// Services found by what their packets look like, in the order they are asked.
+    pub(crate) rules: Vec<ServiceId>,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
 }
@@ -47,7 +50,12 @@ impl Lookup {
             note(&mut targets, addr).laddr = Some(link);
         }
         let mut services = Vec::new();
-        for svc in snap.services.iter().flatten() {
+        for dest in snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Snat) {
+            let addr = dest.addr.ip();
+            *note(&mut targets, addr) =
+                Target { own: true, laddr: Some(home(snap, addr)), ..*note(&mut targets, addr) };
+        }
+        for svc in snap.services.iter().flatten().filter(|svc| svc.rule.is_none()) {
             let target = note(&mut targets, svc.vip.ip());
             target.own = true;
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
@@ -59,6 +67,13 @@ impl Lookup {
         });
         let mut lookup = Lookup {
             masqueraded: masqueraded.collect(),
+            rules: snap
+                .services
+                .iter()
+                .flatten()
+                .filter(|svc| svc.rule.is_some())
+                .map(|svc| svc.id)
+                .collect(),
             services: services.into_iter().collect(),
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],

@@ -430,6 +430,7 @@ pub mod world {
             conn_timeout: 0,
             weights: (0, 1),
             masquerades: false,
+            rule: None,
         }));
     }
 

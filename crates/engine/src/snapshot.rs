@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use model::Transport;
 
 pub use crate::forward::Forwarding;
+use crate::forward::snat::Rule;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::link::{Link, Mac};
 use crate::lookup::{Lookup, Target};
@@ -85,8 +86,10 @@ pub struct Service {
     pub generation: u32,
     /// Its protocol.
     pub transport: Transport,
-    /// What clients send to.
+    /// What clients send to; nothing for a service found by rule.
     pub vip: SocketAddr,
+    /// What its packets look like, for a service found by that.
+    pub rule: Option<Rule>,
     /// Chooses servers.
     pub scheduler: crate::sched::Scheduler,
     /// How it hashes; a table that is not there [`Snapshot::index`] makes.

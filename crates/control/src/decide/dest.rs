@@ -98,6 +98,16 @@ fn check(
             Code::Invalid,
             format!("server {addr} of {key}: only tunnels and fullnat may change the address family"),
         ),
+        Forwarding::Snat if !matches!(key, ServiceKey::Match(_)) => {
+            refuse(Code::Invalid, format!("server {addr} of {key}: snat (-J) is for match services (-H)"))
+        }
+        Forwarding::Snat if clients != server => {
+            refuse(Code::Invalid, format!("server {addr} of {key}: snat keeps the address family"))
+        }
+        forwarding if forwarding != Forwarding::Snat && matches!(key, ServiceKey::Match(_)) => refuse(
+            Code::NotSupported,
+            format!("server {addr} of {key}: a match service forwards by snat (-J) only"),
+        ),
         Forwarding::Tunnel(TunnelKind::Gue { port: 0, .. }) => {
             refuse(Code::Invalid, format!("server {addr}: a gue tunnel needs a port (--tun-port)"))
         }

@@ -209,5 +209,6 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         conn_timeout: 0,
         weights: (0, 1),
         masquerades: false,
+        rule: None,
     }));
 }

@@ -43,6 +43,8 @@ impl<P: Buffer> Lcore<P> {
             Forwarding::DirectRouting => {
                 Tuple::new((dest.addr.ip(), probe.tuple.target_port()).into(), client)
             }
+            // Its connections begin on the other side.
+            Forwarding::Snat => None,
             Forwarding::Tunnel(_) => {
                 Some(Tuple::of_any((dest.addr.ip(), probe.tuple.target_port()).into(), client))
             }
@@ -156,7 +158,7 @@ fn predicts(cx: Cx<'_>) -> bool {
 
 /// The worker that owns the connection whose packets carry `tuple`, are for a local address, and come in by `link`; where the device's
 /// choice cannot be predicted, the local port decides.
-fn owner_by(link: LinkId, tuple: &Tuple, workers: u16, snap: &Snapshot) -> LcoreId {
+pub(crate) fn owner_by(link: LinkId, tuple: &Tuple, workers: u16, snap: &Snapshot) -> LcoreId {
     rss(link, snap).map_or_else(|| steer::by_port(tuple.target_port(), workers), |rss| rss.worker(tuple))
 }
 

@@ -9,12 +9,14 @@
 //!   direct routing  unchanged, to the server's Ethernet addr  does not pass
 //!   tunnel          unchanged, behind another header          does not pass
 //! ```
+//!   SNAT            rip:rport -> hip:hport                    sip:sport -> rip:rport
 //!
-//! A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
+//! With SNAT the outside takes the client's part, and a host behind the director the server's. A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
 
 mod cross;
 pub(crate) mod far;
 pub mod rewrite;
+pub mod snat;
 mod tunnel;
 
 use model::TunnelKind;
@@ -37,13 +39,15 @@ pub enum Forwarding {
     DirectRouting,
     /// Nothing rewritten, another header in front; the server unpacks it, has the service's address too, and answers by itself.
     Tunnel(TunnelKind),
+    /// Source rewritten: the "server" is an address that hosts behind the director reach the outside with.
+    Snat,
 }
 
 impl Forwarding {
     /// Whether the director sees what servers answer.
     pub fn is_two_way(self) -> bool {
         match self {
-            Forwarding::FullNat | Forwarding::Nat => true,
+            Forwarding::FullNat | Forwarding::Nat | Forwarding::Snat => true,
             Forwarding::DirectRouting | Forwarding::Tunnel(_) => false,
         }
     }
@@ -83,7 +87,7 @@ impl Plan {
         let crosses = inbound.source().is_ipv4() != outbound.source().is_ipv4();
         match forwarding {
             Forwarding::FullNat if crosses => [Plan::Cross; 2],
-            Forwarding::FullNat | Forwarding::Nat => [Plan::Rewrite; 2],
+            Forwarding::FullNat | Forwarding::Nat | Forwarding::Snat => [Plan::Rewrite; 2],
             Forwarding::DirectRouting => [Plan::Pass; 2],
             Forwarding::Tunnel(_) => [Plan::Wrap; 2],
         }

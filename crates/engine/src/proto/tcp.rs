@@ -138,6 +138,12 @@ pub const RST: u8 = 0x04;
 /// TCP flag bits.
 pub const ACK: u8 = 0x10;
 
+/// Whether a segment's flags ask for a new connection.
+#[inline(always)]
+pub fn is_opening(flags: u8) -> bool {
+    flags & (SYN | ACK | FIN | RST) == SYN
+}
+
 type Table = [[State; STATES]; 4];
 
 use State::{

@@ -24,6 +24,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         conn_timeout: 0,
         weights: (0, 0),
         masquerades: false,
+        rule: None,
     };
     let dests = weights.iter().zip(0u32..).map(|(&weight, n)| {
         Some(Dest {
