@@ -343,7 +343,7 @@ pub const OPTIONS: &[OptDef] = &[
         "scheduler",
         Value::Required("NAME"),
         "scheduler",
-        "how servers are chosen: rr, wrr, lc, wlc (the default), sh, dh, mh, conhash, fo, ovf, sed, nq, lblc, lblcr",
+        "how servers are chosen: rr, wrr, lc, wlc (the default), sh, dh, mh, conhash, fo, ovf, sed, nq, lblc, lblcr, twos",
     ),
     option(
         Opt::SchedFlags,
