@@ -174,7 +174,7 @@ impl Table {
 }
 
 fn known(spec: &ServiceSpec) -> Result<(), Status> {
-    let schedulers = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh conhash none";
+    let schedulers = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh conhash twos none";
     let scheduler = &spec.scheduling.scheduler;
     if !schedulers.split(' ').any(|known| known == scheduler) {
         return Err(Status::new(Code::NoScheduler, format!("no scheduler `{scheduler}`")));
