@@ -57,7 +57,7 @@ impl Shares {
     /// Whose share the evenly distributed `hash` falls in; `None` when all weights are 0.
     pub(super) fn at(&self, hash: u64) -> Option<usize> {
         let all = *self.0.last().filter(|&&all| all > 0)?;
-        let place = (u128::from(hash) * u128::from(all) >> 64) as u64;
+        let place = ((u128::from(hash) * u128::from(all)) >> 64) as u64;
         Some(self.0.partition_point(|&sum| sum <= place))
     }
 }
