@@ -292,11 +292,16 @@ impl Controller {
     }
 
     fn answer(&mut self, get: &Get) -> Reply {
+        self.try_answer(get).unwrap_or_else(Reply::Refused)
+    }
+
+    /// The answer, or a refusal where a worker does not say its part: half a listing would be taken for the whole.
+    fn try_answer(&mut self, get: &Get) -> Result<Reply, Status> {
         let wants = control::wants(get);
         if wants.dests {
             self.feed();
         }
-        let workers = self.reports(&wants);
+        let workers = self.reports(&wants)?;
         let mut seen = Observed::new(&self.meter, self.started);
         seen.workers = workers;
         if wants.ports {
@@ -305,31 +310,53 @@ impl Controller {
         match wants.conns {
             Some(Conns::From(worker, from)) if worker.index() < self.boxes.len() => {
                 let page = |reply| Letter::Conns { from, max: CONNS_PAGE, reply };
-                (seen.conns, seen.conns_next) = self.boxes.ask(worker.index(), page).unwrap_or_default();
+                let told = self.boxes.ask(worker.index(), page);
+                (seen.conns, seen.conns_next) = told.ok_or_else(|| silent(worker.index()))?;
             }
             Some(Conns::Of(transport, source, target)) => {
                 let found = self.boxes.ask_all(|reply| Letter::Conn { transport, source, target, reply });
-                seen.conns = found.into_iter().flatten().flatten().collect();
+                seen.conns = all(found)?.into_iter().flatten().collect();
             }
             _ => {}
         }
-        control::answer(&self.state, &seen, get, self.clock.now())
+        Ok(control::answer(&self.state, &seen, get, self.clock.now()))
     }
 
-    fn reports(&self, wants: &control::answer::Wants) -> Vec<WorkerReport> {
-        let told = if wants.workers { self.boxes.ask_all(Letter::Report) } else { Vec::new() };
-        let mut reports: Vec<WorkerReport> = told.into_iter().map(Option::unwrap_or_default).collect();
+    fn reports(&self, wants: &control::answer::Wants) -> Result<Vec<WorkerReport>, Status> {
+        let mut reports = if wants.workers { all(self.boxes.ask_all(Letter::Report))? } else { Vec::new() };
         reports.resize_with(self.boxes.len(), WorkerReport::default);
         if wants.neighs {
-            for (report, neighs) in reports.iter_mut().zip(self.boxes.ask_all(Letter::Neighbours)) {
-                report.neighs = neighs.unwrap_or_default();
+            for (report, neighs) in reports.iter_mut().zip(all(self.boxes.ask_all(Letter::Neighbours))?) {
+                report.neighs = neighs;
             }
         }
         if wants.laddrs {
-            for (report, usage) in reports.iter_mut().zip(self.boxes.ask_all(Letter::Usage)) {
-                report.laddrs = usage.unwrap_or_default().into_iter().collect();
+            for (report, usage) in reports.iter_mut().zip(all(self.boxes.ask_all(Letter::Usage))?) {
+                report.laddrs = usage.into_iter().collect();
             }
         }
-        reports
+        Ok(reports)
+    }
+}
+
+/// What all workers said, or which of them said nothing.
+fn all<T>(told: Vec<Option<T>>) -> Result<Vec<T>, Status> {
+    told.into_iter().enumerate().map(|(worker, said)| said.ok_or_else(|| silent(worker))).collect()
+}
+
+fn silent(worker: usize) -> Status {
+    Status::new(Code::Busy, format!("worker {worker} does not answer in time: is its CPU taken? try again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_without_one_worker_is_refused_not_cut_short() {
+        assert_eq!(all(vec![Some(1), Some(2)]), Ok(vec![1, 2]));
+        let refused = all(vec![Some(1), None]).expect_err("a worker is missing");
+        assert_eq!(refused.code, Code::Busy);
+        assert_eq!(refused.text, "worker 1 does not answer in time: is its CPU taken? try again");
     }
 }
