@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::command::{Cmd, Done};
 use crate::net::Plan;
@@ -134,6 +135,22 @@ impl Director {
             Ok((last.missing() == 0).then(|| last.clone()))
         })
         .with_context(|| format!("{} packets are missing: {last:?}", last.missing()))
+    }
+
+    /// Waits until every packet buffer is back in its pool, but for those of packets that wait for a neighbour.
+    ///
+    /// # Errors
+    /// Some are still in use after five seconds.
+    pub fn returns_buffers(&self) -> Result<()> {
+        let mut last = (0, 0);
+        wait::until("packet buffers to come back", Duration::from_secs(5), || {
+            let links: Value = serde_json::from_str(&self.dpip("--json -s link show")?)?;
+            let in_use = links.pointer("/links/0/stats/mbuf_inuse").and_then(Value::as_u64);
+            last =
+                (in_use.with_context(|| format!("no mbuf_inuse in {links}"))?, self.traffic()?.count("held"));
+            Ok((last.0 <= last.1).then_some(()))
+        })
+        .with_context(|| format!("{} are in use, {} packets are held", last.0, last.1))
     }
 
     /// Sends it a signal.

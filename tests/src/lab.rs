@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::client::{self, Pace};
 use crate::director::Director;
-use crate::net::{Family, Net, Plan};
+use crate::net::{Driver, Family, Net, Plan};
 use crate::netns::{Names, need_root};
 use crate::server::Server;
 use crate::sweep;
@@ -44,6 +44,10 @@ pub fn scenario(plan: Plan, body: impl FnOnce(&mut Lab) -> Result<()>) {
         body(&mut lab)?;
         lab.director.healthy()?;
         lab.director.conserves()?;
+        if lab.plan.driver == Driver::AfPacket {
+            // Other drivers keep buffers for what they will receive.
+            lab.director.returns_buffers()?;
+        }
         lab.director.stop()
     }));
     match outcome {
