@@ -26,6 +26,10 @@ mod worker;
 
 use std::process::ExitCode;
 
+/// Connection tables on huge pages.
+#[global_allocator]
+static ALLOCATOR: dpdk::HugePages = dpdk::HugePages;
+
 fn main() -> ExitCode {
     let args = args::parse();
     log::start();

@@ -33,6 +33,7 @@
 mod device;
 mod eal;
 mod error;
+mod huge;
 pub mod lcore;
 mod logs;
 mod mbuf;
@@ -47,6 +48,7 @@ pub mod ring;
 pub use device::{DeviceSpec, Driver};
 pub use eal::{Eal, EalConfig, Memory, Picked};
 pub use error::Error;
+pub use huge::HugePages;
 pub use mbuf::{BURST, Burst, L4, Mbuf, free_bulk};
 pub use pci::PciAddress;
 pub use pool::{Pool, PoolConfig};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Large tables on huge pages, as in the daemon.
+//! Large tables on huge pages, as in the daemon; its allocator is behind libdpdk, which this crate does without.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
