@@ -3,7 +3,7 @@
 //!
 //! [`tree`] reads dpvs.conf: strict, the first thing wrong is an error. [`keepalived`] reads keepalived.conf: lenient,
 //! as its own test mode is, into typed objects with everything that was found on the way. Both share [`lex`],
-//! [`include`] and [`span`]. What a director makes of it: [`expand`] names the services one by one, [`commands`] says
+//! [`mod@include`] and [`span`]. What a director makes of it: [`expand`] names the services one by one, [`commands`] says
 //! it as ipvsadm commands, [`plan`] tells two configurations apart, [`dump`] is the JSON document.
 #![forbid(unsafe_code)]
 
