@@ -31,7 +31,18 @@ use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 const RELAYED_PER_SECOND: u32 = 1000;
 
 impl<P: Buffer> Lcore<P> {
-    /// An ICMP error to one of our addresses, its checksum verified for IPv6 only.
+    /// Whether an ICMP message to somebody else is an error about a connection of ours: with NAT and SNAT, servers and hosts see the
+    /// addresses of the other side, and routers between them and us answer there.
+    #[inline(never)]
+    pub(crate) fn is_about_ours(&self, message: &[u8], six: bool, cx: Cx<'_>) -> bool {
+        let Some((&[kind, ..], quoted)) = message.split_first_chunk::<LEN>() else { return false };
+        let Some(quote) = Quote::parse(quoted, six).filter(|_| is_relayed(kind, six)) else { return false };
+        let answered = tuple_of(&quote).reversed();
+        cx.snap.lookup.service_of_server(quote.proto, answered.source()).is_some()
+            || self.conns.find(&self.conns.probe(answered, quote.proto)).is_some()
+    }
+
+    /// An ICMP error to one of our addresses, or about a connection of ours, its checksum verified for IPv6 only.
     #[inline(never)]
     pub(crate) fn relay_error(
         &mut self,

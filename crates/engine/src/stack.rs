@@ -80,6 +80,10 @@ impl<P: Buffer> Lcore<P> {
             return Continue(Verdict::Kernel(DropReason::Fragment));
         }
         if !local && !group {
+            let message = &bytes[usize::from(ip.header_len)..];
+            if self.is_about_ours(message, ip.six, cx) && (!ip.six || icmp6_checksum_ok(bytes, ip)) {
+                return self.relay_error(pkt, parsed, ip, cx, out);
+            }
             return self.pass(pkt, parsed, ip, cx, out);
         }
         let Some(&[kind, _]) = bytes[usize::from(ip.header_len)..].first_chunk::<2>() else {

@@ -227,3 +227,31 @@ fn an_error_about_what_a_server_sent_directly_reaches_that_server() {
     let sent = sim.sent_one();
     assert_eq!((sent[18 + 9], &sent[38..]), (4, &error[14..]), "in the tunnel, as it came");
 }
+
+#[test]
+fn an_error_from_between_a_masqueraded_server_and_us_reaches_the_client() {
+    for (workers, client_at, router_at) in PATHS {
+        let mut sim = sim(workers, Forwarding::Nat);
+        let (client, vip) = (at(V4.client, 40_000), at(V4.vip, 80));
+        sim.receive(client_at, PORT, &build::udp((DIRECTOR, CLIENT), client, vip, &[7; 1400]));
+        let there = sim.sent_one();
+        let message = [&[3, 4, 0, 0, 0, 0, 0x05, 0x00][..], &there[18..18 + 28]].concat();
+        let (router, to) = (ip("10.2.0.253"), ip(V4.client));
+        let error = build::ip((DIRECTOR, server_mac(1)), router, to, packet::proto::ICMP, message, Some(2));
+        sim.receive(router_at, PORT, &tagged(error));
+        let told = sim.sent_one();
+        assert_eq!((&told[..6], &told[26..34]), (&CLIENT[..], &[10, 1, 0, 100, 10, 1, 0, 1][..]));
+        assert_eq!(packet::checksum::checksum(&told[34..]), 0);
+        // The quote is what the client sent: addresses, ports.
+        assert_eq!(told[54..62], [10, 1, 0, 1, 10, 1, 0, 100]);
+        assert_eq!(told[62..66], [&40_000u16.to_be_bytes()[..], &80u16.to_be_bytes()].concat());
+    }
+    // What is about nothing of ours is nobody's.
+    let mut sim = sim(1, Forwarding::Nat);
+    let stray = build::udp((DIRECTOR, CLIENT), at(V4.client, 1), at("10.2.0.77", 9), b"q");
+    let message = [&[3, 4, 0, 0, 0, 0, 0x05, 0x00][..], &stray[14..14 + 28]].concat();
+    let (router, to) = (ip("10.2.0.253"), ip(V4.client));
+    let error = build::ip((DIRECTOR, server_mac(1)), router, to, packet::proto::ICMP, message, Some(2));
+    sim.receive(0, PORT, &tagged(error));
+    assert_eq!((sim.drops(DropReason::NotForwarding), sim.sent().len()), (1, 0));
+}
