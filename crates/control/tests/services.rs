@@ -274,6 +274,29 @@ fn an_edit_replaces_the_scheduling_and_keeps_options_not_named() {
 }
 
 #[test]
+fn the_syn_proxy_stands_only_before_servers_whose_answers_come_back() {
+    let mut state = balanced();
+    let proxy = |on| ServiceOptionsPatch { synproxy: Some(on), ..ServiceOptionsPatch::default() };
+    let direct = DestSpec { forwarding: Forwarding::DirectRouting, ..DestSpec::default() };
+    let masqueraded = DestSpec { forwarding: Forwarding::Nat, ..DestSpec::default() };
+    let add = |spec| Set::AddDest(tcp(VIP), at("10.2.0.99:80"), spec);
+    set(&mut state, edit_service(VIP, "rr", proxy(true)));
+    let (code, text) = refused(&mut state, add(direct));
+    assert_eq!(code, Code::Invalid);
+    assert!(
+        text.starts_with("server 10.2.0.99:80 of tcp 10.1.0.100:80: the syn proxy needs fullnat"),
+        "{text}"
+    );
+    set(&mut state, add(masqueraded));
+    let (code, _) = refused(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.99:80"), direct));
+    assert_eq!(code, Code::Invalid);
+    set(&mut state, edit_service(VIP, "rr", proxy(false)));
+    set(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.99:80"), direct));
+    let (code, _) = refused(&mut state, edit_service(VIP, "rr", proxy(true)));
+    assert_eq!(code, Code::Invalid);
+}
+
+#[test]
 fn servers_that_cannot_be_are_refused() {
     let add = |server: &str, spec| Set::AddDest(tcp(VIP), at(server), spec);
     let mode = |forwarding| DestSpec { forwarding, ..DestSpec::default() };

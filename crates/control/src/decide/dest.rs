@@ -29,6 +29,9 @@ pub(super) fn add(
         return refuse(Code::Exists, format!("server {addr} of {key} already exists"));
     }
     unicast(addr.ip(), "server")?;
+    if old.spec.options.synproxy {
+        fits_proxy(key, addr, spec)?;
+    }
     let dest = Dest { service, addr, spec: *spec, forwarding: check(key, addr, spec)? };
     let (id, generation) = state.dests.vacant();
     let mut parent = old.clone();
@@ -48,6 +51,9 @@ pub(super) fn edit(
 ) -> Result<Decision, Status> {
     let (service, parent) = state.service(key)?;
     let Some((id, old)) = state.find_dest(service, addr) else { return no_dest(key, addr) };
+    if parent.spec.options.synproxy {
+        fits_proxy(key, addr, spec)?;
+    }
     let dest = Dest { spec: *spec, forwarding: check(key, addr, spec)?, ..old.clone() };
     let mut rows = vec![Row::Dest(id, Some((state.dests.generation(id.0), dest)))];
     if spec.weight != old.spec.weight {
@@ -70,6 +76,20 @@ pub(super) fn delete(state: &State, key: &ServiceKey, addr: SocketAddr) -> Resul
 
 fn no_dest(key: &ServiceKey, addr: SocketAddr) -> Result<Decision, Status> {
     refuse(Code::NotFound, format!("no server {addr} of {key}"))
+}
+
+/// Whether the SYN proxy can stand before a server: only where its answers come back by the director, which must shift their numbers.
+pub(super) fn fits_proxy(key: &ServiceKey, addr: SocketAddr, spec: &DestSpec) -> Result<(), Status> {
+    match spec.forwarding {
+        Forwarding::FullNat | Forwarding::Nat => Ok(()),
+        _ => refuse(
+            Code::Invalid,
+            format!(
+                "server {addr} of {key}: the syn proxy needs fullnat (-b) or masquerading (-m), as answers by another way \
+                 cannot be translated; or switch it off (-j disable)"
+            ),
+        ),
+    }
 }
 
 fn check(

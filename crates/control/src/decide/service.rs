@@ -9,7 +9,7 @@ use model::service::Granularity;
 use model::{Family, Persistence, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Transport};
 use sockopt::{Code, Status};
 
-use super::{Decision, laddr, refuse};
+use super::{Decision, dest, laddr, refuse};
 use crate::capabilities;
 use crate::change::Row;
 use crate::effect::Effect;
@@ -59,6 +59,11 @@ pub(super) fn edit(
     }
     patch.clone().apply(&mut options);
     let (spec, scheduler) = check(key, ServiceSpec { scheduling: scheduling.clone(), options })?;
+    if spec.options.synproxy {
+        for dest in old.dests.iter().filter_map(|id| state.dests.get(id.0)) {
+            dest::fits_proxy(key, dest.addr, &dest.spec)?;
+        }
+    }
     let mut service = Service { spec, scheduler, ..old.clone() };
     if service.scheduler != old.scheduler {
         service.revision = service.revision.wrapping_add(1);
