@@ -1,26 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! On-CPU time of threads, and what a cycle is.
 
+use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Time a process's busiest thread has spent on a CPU: in both programs that is the one that polls.
+/// Time each thread of a process has spent on a CPU.
 ///
 /// The first field of `schedstat` counts nanoseconds and, unlike `stat`, is not rounded to ticks.
-pub fn busiest(pid: u32) -> Result<(u32, Duration)> {
+pub fn times(pid: u32) -> Result<HashMap<u32, Duration>> {
     let threads =
         fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} is gone"))?;
-    let times = threads.flatten().filter_map(|entry| {
+    let time = |entry: fs::DirEntry| {
         let tid: u32 = entry.file_name().to_str()?.parse().ok()?;
         Some((tid, on_cpu(pid, tid).ok()?))
-    });
-    times.max_by_key(|&(_, time)| time).context("a process has threads")
+    };
+    Ok(threads.flatten().filter_map(time).collect())
+}
+
+/// What the thread that was busiest between two looks has spent: in both programs that is the one that polls.
+pub fn busiest(before: &HashMap<u32, Duration>, after: &HashMap<u32, Duration>) -> Duration {
+    let spent =
+        |(tid, time): (&u32, &Duration)| time.saturating_sub(before.get(tid).copied().unwrap_or_default());
+    after.iter().map(spent).max().unwrap_or_default()
 }
 
 /// Time one thread has spent on a CPU.
-pub fn on_cpu(pid: u32, tid: u32) -> Result<Duration> {
+fn on_cpu(pid: u32, tid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/task/{tid}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok());

@@ -58,11 +58,10 @@ impl Director {
     /// Packets received and time spent during `window`.
     pub fn sample(&mut self, window: Duration) -> Result<Sample> {
         let pid = self.child.id();
-        let (tid, _) = cpu::busiest(pid)?;
-        let (time, before) = (cpu::on_cpu(pid, tid)?, self.traffic()?);
+        let (times, before) = (cpu::times(pid)?, self.traffic()?);
         sleep(window);
-        let (time, after) = (cpu::on_cpu(pid, tid)? - time, self.traffic()?);
-        Ok(Sample { time, packets: after.rx - before.rx })
+        let (later, after) = (cpu::times(pid)?, self.traffic()?);
+        Ok(Sample { time: cpu::busiest(&times, &later), packets: after.rx - before.rx })
     }
 
     fn configure(&mut self, case: &Case) -> Result<()> {

@@ -163,7 +163,7 @@ fn main() -> Result<()> {
         let file = dir.path().join("frames.pcap");
         let frames = frames::write(&file, case.traffic, case.flows)?;
         // The driver keeps every frame of the file in a buffer of its own, on top of what is in flight.
-        let mbufs = (frames + 16_384).next_power_of_two() - 1;
+        let mbufs = (frames + 16_384).next_power_of_two().max(1 << 17) - 1;
         let ours = {
             let mut director = Director::start(dir.path(), &file, mbufs, case, memory)?;
             cells(&machine, rounds, || director.sample(window))?

@@ -21,7 +21,9 @@ pub struct Testpmd {
 impl Testpmd {
     /// Starts it on a file in one of its forwarding modes, with room for `mbufs` packets.
     pub fn start(file: &Path, mode: &str, mbufs: u32, memory: Memory) -> Result<Testpmd> {
-        let mut child = Command::new("dpdk-testpmd")
+        // Its output comes by the line only where it believes in a terminal, unless told so.
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "dpdk-testpmd"])
             .args(memory.eal_args(mbufs))
             .args(["--no-pci", "--no-telemetry", "--lcores", "0@0,1@1", "--vdev"])
             .arg(format!("net_pcap0,{}", pcap_args(file)))
@@ -47,11 +49,10 @@ impl Testpmd {
     /// Packets forwarded and time spent during `window`.
     pub fn sample(&mut self, window: Duration) -> Result<Sample> {
         let pid = self.child.id();
-        let (tid, _) = cpu::busiest(pid)?;
-        let (time, packets) = (cpu::on_cpu(pid, tid)?, self.received()?);
+        let (times, packets) = (cpu::times(pid)?, self.received()?);
         sleep(window);
-        let (time, packets) = (cpu::on_cpu(pid, tid)? - time, self.received()? - packets);
-        Ok(Sample { time, packets })
+        let (later, packets) = (cpu::times(pid)?, self.received()? - packets);
+        Ok(Sample { time: cpu::busiest(&times, &later), packets })
     }
 
     fn command(&mut self, line: &str) -> Result<()> {
