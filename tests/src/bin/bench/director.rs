@@ -117,18 +117,16 @@ impl Director {
 
     /// Waits until every flow has its connection and packets come through as the case expects.
     fn settle(&mut self, case: &Case) -> Result<()> {
-        let hits = matches!(case.traffic, Traffic::Udp | Traffic::Tcp) && !case.churn;
+        let hits = matches!(case.traffic, Traffic::Udp | Traffic::Tcp);
         let begin = Instant::now();
         loop {
             let before = self.traffic()?;
             sleep(Duration::from_millis(300));
             let after = self.traffic()?;
             let (rx, tx) = (after.rx - before.rx, after.tx - before.tx);
-            let settled = match (hits, case.churn) {
-                (true, _) => rx > 0 && tx.abs_diff(rx) <= rx / 1000 && self.conns()? >= u64::from(case.flows),
-                // One pass over the file, and the lifetime of a connection.
-                (_, true) => begin.elapsed() > Duration::from_secs(5),
-                _ => rx > 0 && tx == 0,
+            let settled = match hits {
+                true => rx > 0 && tx.abs_diff(rx) <= rx / 1000 && self.conns()? >= u64::from(case.flows),
+                false => rx > 0 && tx == 0,
             };
             if settled {
                 return Ok(());
@@ -175,14 +173,13 @@ fn transport(case: &Case) -> Transport {
 }
 
 fn configuration(file: &Path, mbufs: u32, case: &Case, memory: Memory) -> String {
-    let (oneway, hugepages) =
-        (if case.churn { 1 } else { 600 }, if memory == Memory::Huge { "on" } else { "off" });
+    let hugepages = if memory == Memory::Huge { "on" } else { "off" };
     let conns = (case.flows * 2).max(65_536);
     format!(
         "global_defs {{\n    log_level warning\n    idle spin\n    kni off\n    hugepages {hugepages}\n}}\n\
          netif_defs {{\n    pktpool_size {mbufs}\n    device dpdk0 {{\n        driver pcap\n        args {}\n    }}\n}}\n\
          ipvs_defs {{\n    conn {{\n        conn_pool_size {conns}\n    }}\n    \
-         udp {{\n        timeout {{\n            oneway {oneway}\n        }}\n    }}\n    \
+         udp {{\n        timeout {{\n            oneway 600\n        }}\n    }}\n    \
          tcp {{\n        timeout {{\n            established 600\n        }}\n    }}\n}}\n",
         pcap_args(file)
     )
