@@ -335,6 +335,11 @@ impl Controller {
                 report.laddrs = usage.into_iter().collect();
             }
         }
+        if wants.syn_proxy {
+            for (report, told) in reports.iter_mut().zip(all(self.boxes.ask_all(Letter::SynProxy))?) {
+                report.syn_proxy = told;
+            }
+        }
         Ok(reports)
     }
 }

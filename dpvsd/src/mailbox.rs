@@ -26,12 +26,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One letter.
 pub enum Letter {
-    /// Say what you counted, all but what the next three ask for.
+    /// Say what you counted, all but what the next four ask for.
     Report(Sender<WorkerReport>),
     /// Say what destinations carry, by [`DestId`].
     Dests(Sender<Vec<DestCounters>>),
     /// List the neighbours.
     Neighbours(Sender<Vec<Listed>>),
+    /// Say what the SYN proxy did.
+    SynProxy(Sender<engine::synproxy::Report>),
     /// List leases by local address.
     Usage(Sender<Vec<(IpAddr, Usage)>>),
     /// List up to `max` connections from slot `from` on.

@@ -183,6 +183,7 @@ impl Worker {
         match letter {
             Letter::Report(reply) => drop(reply.try_send(self.report())),
             Letter::Dests(reply) => drop(reply.try_send(lcore.dest_counters().to_vec())),
+            Letter::SynProxy(reply) => drop(reply.try_send(lcore.proxy_report(now))),
             Letter::Neighbours(reply) => drop(reply.try_send(lcore.neighbours().collect())),
             Letter::Usage(reply) => {
                 let usage = snap.laddrs.keys().map(|&laddr| (laddr, lcore.usage(laddr)));

@@ -261,7 +261,7 @@ impl Line {
                 });
             }
             Opt::Pe => self.pe = Some(value.to_owned()).filter(|name| !name.is_empty()),
-            Opt::Synproxy => self.options.synproxy = Some(values::switch(name, value)?),
+            Opt::Synproxy => self.options.synproxy = Some(values::syn_proxy(name, value)?),
             Opt::ExpireQuiescent => {
                 self.options.expire_quiescent = Some(values::optional_switch(name, written.value)?);
             }

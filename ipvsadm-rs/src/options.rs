@@ -382,9 +382,9 @@ pub const OPTIONS: &[OptDef] = &[
         Opt::Synproxy,
         Some('j'),
         "synproxy",
-        Value::Required("enable|disable"),
+        Value::Required("enable|disable|auto[,hold|,open]"),
         "synproxy",
-        "answer SYNs in place of the servers (TCP)",
+        "answer SYNs in place of the servers (TCP): always, never, or under load; clients may send before their server answers (open) or not (hold)",
     ),
     option(
         Opt::HashTarget,

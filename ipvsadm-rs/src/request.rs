@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::{AccessList, HashTarget};
+use model::options::{AccessList, HashTarget, SynProxy};
 use model::{
     DestSpec, Family, Forwarding, Granularity, Persistence, Scheduling, ServiceKey, ServiceOptions,
     ServiceSpec, Timeouts, Transport,
@@ -219,7 +219,7 @@ fn check_options(line: &Line, key: &ServiceKey) -> Result<(), String> {
     if line.options.quic == Some(true) && !udp {
         return Err("--quic is for UDP services".to_owned());
     }
-    if line.options.synproxy == Some(true) && transport != Some(Transport::Tcp) {
+    if line.options.synproxy.is_some_and(SynProxy::is_on) && transport != Some(Transport::Tcp) {
         return Err("--synproxy is for TCP services".to_owned());
     }
     let named = !line.scheduler.is_empty() && line.scheduler != CONHASH;

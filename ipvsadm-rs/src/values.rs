@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use model::Transport;
 use model::options::{
     AccessSubject, DestCheck, ExternalCheck, HashTarget, PassiveCheck, ProxyProtocol, ProxyVersion, Recovery,
+    SynProxy,
 };
 
 use crate::address;
@@ -39,6 +40,15 @@ pub fn unknown(name: &str, text: &str, words: &[&str]) -> String {
 /// `enable` or `disable`.
 pub fn switch(name: &str, text: &str) -> Result<bool, String> {
     word(name, text, &["enable", "disable"]).map(|word| word == "enable")
+}
+
+/// When the SYN proxy stands before a service, and what clients may send until their server answers.
+pub fn syn_proxy(name: &str, text: &str) -> Result<SynProxy, String> {
+    text.parse().map_err(|()| {
+        format!(
+            "{name} `{text}`: enable, disable or auto expected, behind enable and auto also ,hold or ,open"
+        )
+    })
 }
 
 /// On, unless the value says otherwise.

@@ -11,7 +11,9 @@ use engine::link::Link;
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
 use engine::snapshot::{Dest, Port, Service, Snapshot};
+use engine::synproxy::config::Proxying;
 use model::net::RouteScope;
+use model::options::{SynProxy, SynProxyWhen, SynProxyWindow};
 use model::{Family, Prefix, ServiceKey, Transport};
 
 use crate::state::State;
@@ -125,7 +127,8 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             revision: service.revision,
             dests: service.dests.clone(),
             laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
-            syn_proxy: service.spec.options.synproxy,
+            syn_proxy: service.spec.options.synproxy.is_on(),
+            proxying: proxying(service.spec.options.synproxy),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
             masquerades: false,
@@ -191,5 +194,12 @@ fn endpoint(key: &ServiceKey) -> Option<(Transport, SocketAddr)> {
     match key {
         ServiceKey::Endpoint { transport, vip } => Some((*transport, *vip)),
         ServiceKey::FwMark { .. } | ServiceKey::Match(_) => None,
+    }
+}
+
+fn proxying(said: SynProxy) -> Proxying {
+    Proxying {
+        auto: said.when == SynProxyWhen::Auto,
+        hold: said.window.map(|window| window == SynProxyWindow::Hold),
     }
 }

@@ -94,7 +94,7 @@ fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
     } = options;
     ServiceOptionsPatch {
         conn_timeout: *conn_timeout,
-        synproxy: synproxy.then_some(true),
+        synproxy: synproxy.is_on().then_some(*synproxy),
         hash_target: *hash_target,
         expire_quiescent: expire_quiescent.then_some(true),
         proxy_protocol: proxy_protocol.is_some().then_some(*proxy_protocol),
@@ -108,9 +108,9 @@ fn options(patch: &ServiceOptionsPatch) -> String {
     let mut switch = |name: &str, on: Option<bool>| {
         parts.extend(on.map(|on| format!(", {name} {}", if on { "on" } else { "off" })));
     };
-    switch("synproxy", patch.synproxy);
     switch("expire-quiescent", patch.expire_quiescent);
     switch("quic", patch.quic);
+    parts.extend(patch.synproxy.map(|proxy| format!(", synproxy {proxy}")));
     match patch.conn_timeout {
         None => {}
         Some(0) => parts.push(", conn-timeout off".to_owned()),

@@ -70,6 +70,8 @@ pub struct WorkerReport {
     pub laddrs: HashMap<IpAddr, Usage>,
     /// Its neighbours.
     pub neighs: Vec<Listed>,
+    /// What its SYN proxy did.
+    pub syn_proxy: engine::synproxy::Report,
 }
 
 /// What one device told.

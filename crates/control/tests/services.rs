@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use control::Effect;
 use engine::ids::{DestId, LinkId, ServiceId};
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::{AccessList, AccessSubject, HashTarget, PassiveCheck, Recovery};
+use model::options::{AccessList, AccessSubject, HashTarget, PassiveCheck, Recovery, SynProxy};
 use model::rule::{EndpointRange, MatchRule};
 use model::service::Granularity;
 use model::{
@@ -144,7 +144,11 @@ fn options_that_do_not_fit_the_service_are_refused() {
             ServiceOptions { conn_timeout: Some(0), ..none() },
             "connection timeout of 0 s: 1 to 31535999 expected",
         ),
-        (udp("10.1.0.9:80"), ServiceOptions { synproxy: true, ..none() }, "the syn proxy is for tcp only"),
+        (
+            udp("10.1.0.9:80"),
+            ServiceOptions { synproxy: SynProxy::ON, ..none() },
+            "the syn proxy is for tcp only",
+        ),
         (key(), ServiceOptions { quic: true, ..none() }, "quic is for udp only"),
         (
             key(),
@@ -274,13 +278,16 @@ fn an_edit_replaces_the_scheduling_and_keeps_options_not_named() {
 }
 
 #[test]
-fn the_syn_proxy_stands_only_before_servers_whose_answers_come_back() {
+fn r16_the_syn_proxy_stands_only_before_servers_whose_answers_come_back() {
     let mut state = balanced();
-    let proxy = |on| ServiceOptionsPatch { synproxy: Some(on), ..ServiceOptionsPatch::default() };
+    let proxy = |text: &str| ServiceOptionsPatch {
+        synproxy: Some(text.parse().expect("a known word")),
+        ..ServiceOptionsPatch::default()
+    };
     let direct = DestSpec { forwarding: Forwarding::DirectRouting, ..DestSpec::default() };
     let masqueraded = DestSpec { forwarding: Forwarding::Nat, ..DestSpec::default() };
     let add = |spec| Set::AddDest(tcp(VIP), at("10.2.0.99:80"), spec);
-    set(&mut state, edit_service(VIP, "rr", proxy(true)));
+    set(&mut state, edit_service(VIP, "rr", proxy("auto,hold")));
     let (code, text) = refused(&mut state, add(direct));
     assert_eq!(code, Code::Invalid);
     assert!(
@@ -290,9 +297,9 @@ fn the_syn_proxy_stands_only_before_servers_whose_answers_come_back() {
     set(&mut state, add(masqueraded));
     let (code, _) = refused(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.99:80"), direct));
     assert_eq!(code, Code::Invalid);
-    set(&mut state, edit_service(VIP, "rr", proxy(false)));
+    set(&mut state, edit_service(VIP, "rr", proxy("disable")));
     set(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.99:80"), direct));
-    let (code, _) = refused(&mut state, edit_service(VIP, "rr", proxy(true)));
+    let (code, _) = refused(&mut state, edit_service(VIP, "rr", proxy("enable")));
     assert_eq!(code, Code::Invalid);
 }
 

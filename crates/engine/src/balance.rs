@@ -44,7 +44,12 @@ impl<P: Buffer> Lcore<P> {
             if let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx) {
                 return Continue(Verdict::Redirect(Goal::of_worker(owner)));
             }
-            return self.answer_syn(pkt, received, svc, cx);
+            let (client, config) = (probe.tuple.source().ip(), &cx.snap.options.syn_proxy);
+            if !svc.proxying.auto
+                || self.proxy.steps_forward(svc, client, config, self.config.workers, cx.now)
+            {
+                return self.answer_syn(pkt, received, svc, cx);
+            }
         }
         let mut found = self.conns.find(probe);
         if let Some((id, dir)) = found
@@ -74,7 +79,10 @@ impl<P: Buffer> Lcore<P> {
                 {
                     return Continue(Verdict::Redirect(Goal::of_worker(owner)));
                 }
-                if svc.syn_proxy && flags & (SYN | ACK | RST) == ACK {
+                if svc.syn_proxy
+                    && flags & (SYN | ACK | RST) == ACK
+                    && (!svc.proxying.auto || self.proxy.stood(svc, cx.now))
+                {
                     return self.check_ack(pkt, received, svc, cx, out);
                 }
                 if ip.proto == proto::TCP
@@ -173,7 +181,8 @@ impl<P: Buffer> Lcore<P> {
         let bytes = &pkt.data()[parsed.l3..];
         let flags = tcp_flags(bytes, ip);
         if ip.proto == proto::TCP && flags & (SYN | ACK | FIN | RST) != SYN {
-            return drop(DropReason::NotSyn);
+            let ends = flags & SYN != 0 && flags & (FIN | RST) != 0;
+            return drop(if ends { DropReason::BadFlags } else { DropReason::NotSyn });
         }
         // State is made from packets that arrived whole only.
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
@@ -278,6 +287,10 @@ impl<P: Buffer> Lcore<P> {
             let old = State::from_number(conn.state);
             let new = old.next(side, Event::of(flags));
             if new != old {
+                if new == State::Established && self.proxy.is_auto(conn.service) {
+                    let (service, client) = (conn.service, self.conns.tuple(id, Dir::Inbound).source());
+                    self.proxy.proved(service, client.ip(), &cx.snap.options.syn_proxy, cx.now);
+                }
                 self.enter_state(
                     id,
                     new as u8,

@@ -203,9 +203,13 @@ impl<P: Buffer> Lcore<P> {
             expired.extend(std::iter::from_fn(|| self.conns.next_expired(now, &mut budget)).take(BURST));
             black_box(expired.iter().fold(0, |mix, &id| mix ^ self.conns.warm_removal(id)));
             for &id in &expired {
-                if !self.is_pending(id) || !self.ask_again(id, cx, out) {
-                    self.close(id, out);
+                if self.conns.get(id).is_proxied() {
+                    if self.is_pending(id) && self.ask_again(id, cx, out) {
+                        continue;
+                    }
+                    self.tell_both(id, cx, out);
                 }
+                self.close(id, out);
             }
             if expired.len() < BURST {
                 return;
@@ -365,8 +369,13 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// What the SYN proxy counted.
-    pub fn proxy_counters(&self) -> &synproxy::counters::Counters {
-        &self.proxy.counters
+    pub fn proxy_counters(&self) -> synproxy::counters::Counters {
+        self.proxy.counted()
+    }
+
+    /// What the SYN proxy has to tell.
+    pub fn proxy_report(&self, now: Tick) -> synproxy::Report {
+        self.proxy.report(now)
     }
 
     /// What destinations carry here, by [`DestId`].

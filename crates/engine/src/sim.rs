@@ -427,6 +427,7 @@ pub mod world {
             dests,
             laddrs: vec![ip(names.laddr)],
             syn_proxy: false,
+            proxying: Default::default(),
             conn_timeout: 0,
             weights: (0, 1),
             masquerades: false,

@@ -102,6 +102,8 @@ pub struct Service {
     pub laddrs: Vec<IpAddr>,
     /// Clients must prove their address before a server hears of them (TCP).
     pub syn_proxy: bool,
+    /// What it says about the SYN proxy before it.
+    pub proxying: synproxy::config::Proxying,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
     /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.

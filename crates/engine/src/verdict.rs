@@ -168,6 +168,8 @@ drop_reasons! {
     NoService => "no_service",
     /// TCP segment without connection that may not open one.
     NotSyn => "not_syn",
+    /// A SYN that ends or resets what it begins.
+    BadFlags => "bad_flags",
     /// A client cannot have port 0, nor a service of TCP.
     PortZero => "port_zero",
     /// A packet to a service that claims to come from it.
@@ -182,6 +184,8 @@ drop_reasons! {
     SynProxyNullAck => "syn_proxy_null_ack",
     /// More packets of a client than are kept until its server answers.
     SynProxyQueue => "syn_proxy_queue",
+    /// A reset of a proxied connection that its receiver would not believe.
+    SynProxyReset => "syn_proxy_reset",
     /// From a server that was asked something else, or for one that did not answer.
     SynProxyServer => "syn_proxy_server",
     /// One acknowledgement too many of a storm.

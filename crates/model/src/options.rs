@@ -13,7 +13,7 @@ pub struct ServiceOptions {
     /// Idle seconds of an established TCP or any UDP connection, instead of the daemon's.
     pub conn_timeout: Option<u32>,
     /// SYNs are answered by the director; servers see only clients that completed the handshake (TCP).
-    pub synproxy: bool,
+    pub synproxy: SynProxy,
     /// What `conhash` hashes; `None` with other schedulers.
     pub hash_target: Option<HashTarget>,
     /// Connections of servers with weight 0, and of removed ones, end at once.
@@ -31,8 +31,8 @@ pub struct ServiceOptions {
 pub struct ServiceOptionsPatch {
     /// `Some(0)` returns to the daemon's timeouts.
     pub conn_timeout: Option<u32>,
-    /// Switches the SYN proxy.
-    pub synproxy: Option<bool>,
+    /// Replaces what is said about the SYN proxy.
+    pub synproxy: Option<SynProxy>,
     /// What `conhash` hashes from now on.
     pub hash_target: Option<HashTarget>,
     /// Switches expiry of quiescent servers' connections.
@@ -59,6 +59,93 @@ impl ServiceOptionsPatch {
         if let Some(check) = self.dest_check {
             options.dest_check = check;
         }
+    }
+}
+
+/// The SYN proxy before a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct SynProxy {
+    /// When it stands there.
+    pub when: SynProxyWhen,
+    /// What clients may send before their server has answered; `None` as the daemon is configured.
+    pub window: Option<SynProxyWindow>,
+}
+
+/// When the SYN proxy stands before a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum SynProxyWhen {
+    /// Never.
+    #[default]
+    Off,
+    /// Always.
+    On,
+    /// Under load.
+    Auto,
+}
+
+/// What clients of the SYN proxy may send before their server has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum SynProxyWindow {
+    /// Nothing.
+    Hold,
+    /// As much as is kept.
+    Open,
+}
+
+impl SynProxy {
+    /// Always there, windows as the daemon is configured.
+    pub const ON: SynProxy = SynProxy { when: SynProxyWhen::On, window: None };
+
+    /// Whether it is there at all.
+    pub fn is_on(self) -> bool {
+        self.when != SynProxyWhen::Off
+    }
+
+    /// The word for when it is there.
+    pub fn word(self) -> &'static str {
+        match self.when {
+            SynProxyWhen::Off => "disable",
+            SynProxyWhen::On => "enable",
+            SynProxyWhen::Auto => "auto",
+        }
+    }
+}
+
+impl fmt::Display for SynProxy {
+    /// As `ipvsadm -j` takes it: `disable`, or `enable` or `auto`, and `,hold` or `,open` behind it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self.window.filter(|_| self.is_on()) {
+            None => Ok(()),
+            Some(SynProxyWindow::Hold) => f.write_str(",hold"),
+            Some(SynProxyWindow::Open) => f.write_str(",open"),
+        }
+    }
+}
+
+impl std::str::FromStr for SynProxy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (when, window) = text.split_once(',').map_or((text, None), |(when, window)| (when, Some(window)));
+        let window = match window {
+            None => None,
+            Some("hold") => Some(SynProxyWindow::Hold),
+            Some("open") => Some(SynProxyWindow::Open),
+            Some(_) => return Err(()),
+        };
+        match when {
+            "disable" if window.is_none() => Ok(SynProxy::default()),
+            "enable" => Ok(SynProxy { when: SynProxyWhen::On, window }),
+            "auto" => Ok(SynProxy { when: SynProxyWhen::Auto, window }),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Serialize for SynProxy {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
     }
 }
 
@@ -230,11 +317,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_said_about_the_syn_proxy_is_read_as_it_is_written() {
+        let said = |when, window| SynProxy { when, window };
+        let (hold, open) = (Some(SynProxyWindow::Hold), Some(SynProxyWindow::Open));
+        for (text, expected) in [
+            ("disable", SynProxy::default()),
+            ("enable", SynProxy::ON),
+            ("enable,hold", said(SynProxyWhen::On, hold)),
+            ("enable,open", said(SynProxyWhen::On, open)),
+            ("auto", said(SynProxyWhen::Auto, None)),
+            ("auto,hold", said(SynProxyWhen::Auto, hold)),
+            ("auto,open", said(SynProxyWhen::Auto, open)),
+        ] {
+            assert_eq!(text.parse(), Ok(expected));
+            assert_eq!(expected.to_string(), text);
+        }
+        for wrong in ["", "on", "Enable", "enable,", "auto,closed", "disable,hold", "enable,hold,open"] {
+            assert_eq!(wrong.parse::<SynProxy>(), Err(()), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_patch_changes_what_it_names_and_nothing_else() {
-        let mut options = ServiceOptions { synproxy: true, conn_timeout: Some(60), ..Default::default() };
+        let mut options =
+            ServiceOptions { synproxy: SynProxy::ON, conn_timeout: Some(60), ..Default::default() };
         let patch = ServiceOptionsPatch { quic: Some(true), conn_timeout: Some(0), ..Default::default() };
         patch.apply(&mut options);
-        assert_eq!(options, ServiceOptions { synproxy: true, quic: true, ..Default::default() });
+        assert_eq!(options, ServiceOptions { synproxy: SynProxy::ON, quic: true, ..Default::default() });
     }
 
     #[test]

@@ -89,6 +89,30 @@ pub struct Traffic {
     pub in_ring: u64,
 }
 
+/// What the SYN proxy before one service did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SynProxyStats {
+    /// Workers on which it stands there, of a service that has it under load.
+    pub standing: u16,
+    /// What it has counted, by name; what never occurred is left out.
+    #[serde(serialize_with = "as_map")]
+    pub counters: Vec<(String, u64)>,
+}
+
+/// What the SYN proxy did, all services together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SynProxyTotals {
+    /// Connections it keeps numbers for.
+    pub sessions: u64,
+    /// Packets that wait for servers to answer.
+    pub held: u64,
+    /// Bytes of them.
+    pub held_bytes: u64,
+    /// Everything it has counted, by name.
+    #[serde(serialize_with = "as_map")]
+    pub counters: Vec<(String, u64)>,
+}
+
 /// Serialises names and values as one map, in their order.
 pub(crate) fn as_map<S: Serializer, V: Serialize>(pairs: &[(String, V)], s: S) -> Result<S::Ok, S::Error> {
     s.collect_map(pairs.iter().map(|(name, value)| (name, value)))

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use bincode::{Decode, Encode};
 use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
 use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool};
-use model::options::AccessSubject;
-use model::stats::Traffic;
+use model::options::{AccessSubject, SynProxy};
+use model::stats::{SynProxyStats, SynProxyTotals, Traffic};
 use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ pub enum Reply {
     Cpus(Vec<CpuInfo>),
     /// To [`crate::Get::Traffic`].
     Traffic(Traffic),
+    /// To [`crate::Get::SynProxy`].
+    SynProxy(SynProxyInfo),
     /// To [`crate::Get::Vlans`].
     Vlans(Vec<VlanSpec>),
 }
@@ -89,6 +91,30 @@ pub struct ServiceEntry {
     pub block: Vec<AccessSubject>,
     /// Clients that alone are accepted, if any is named.
     pub allow: Vec<AccessSubject>,
+    /// What the SYN proxy before it did, if it has one.
+    pub syn_proxy: Option<SynProxyStats>,
+}
+
+/// What the SYN proxy did.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, Serialize)]
+pub struct SynProxyInfo {
+    /// All services together, gone ones included.
+    #[serde(flatten)]
+    pub totals: SynProxyTotals,
+    /// Services that have it.
+    pub services: Vec<SynProxyEntry>,
+}
+
+/// What the SYN proxy before a service did.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct SynProxyEntry {
+    /// The service.
+    pub service: ServiceKey,
+    /// What is configured.
+    pub synproxy: SynProxy,
+    /// What it did.
+    #[serde(flatten)]
+    pub stats: SynProxyStats,
 }
 
 /// A server of a service.

@@ -219,6 +219,8 @@ pub enum Get {
     Cpus,
     /// Where every packet went.
     Traffic,
+    /// What the SYN proxy did.
+    SynProxy,
     /// VLANs of one port or all.
     Vlans {
         /// Only of this port.

@@ -6,6 +6,7 @@ pub mod drops;
 pub mod link;
 pub mod neigh;
 pub mod route;
+pub mod synproxy;
 pub mod vlan;
 
 use sockopt::{Code, Get, Reply, Request, Set};
@@ -14,8 +15,15 @@ use crate::args::Call;
 use crate::failure::Failure;
 
 /// Every object, in the order of the help.
-pub static OBJECTS: [&Object; 6] =
-    [&link::OBJECT, &addr::OBJECT, &route::OBJECT, &neigh::OBJECT, &vlan::OBJECT, &drops::OBJECT];
+pub static OBJECTS: [&Object; 7] = [
+    &link::OBJECT,
+    &addr::OBJECT,
+    &route::OBJECT,
+    &neigh::OBJECT,
+    &vlan::OBJECT,
+    &drops::OBJECT,
+    &synproxy::OBJECT,
+];
 
 /// One object: what there is to say and to do about it.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::{AccessSubject, DestCheck, HashTarget, ProxyProtocol};
+use model::options::{AccessSubject, DestCheck, HashTarget, ProxyProtocol, SynProxyWindow};
+use model::stats::SynProxyStats;
 use model::{
     ConnEntry, ConnState, Counters, Family, Forwarding, Granularity, Rates, ServiceKey, Timeouts, Transport,
 };
@@ -60,6 +61,9 @@ struct Service<'a> {
     one_packet: bool,
     hash_target: Option<HashTarget>,
     synproxy: bool,
+    synproxy_mode: &'static str,
+    synproxy_window: Option<&'static str>,
+    synproxy_stats: Option<&'a SynProxyStats>,
     conn_timeout: Option<u32>,
     proxy_protocol: Option<ProxyProtocol>,
     expire_quiescent: bool,
@@ -139,7 +143,13 @@ impl<'a> From<&'a ServiceEntry> for Service<'a> {
             persistence_engine: scheduling.pe.as_deref(),
             one_packet: scheduling.one_packet,
             hash_target: options.hash_target,
-            synproxy: options.synproxy,
+            synproxy: options.synproxy.is_on(),
+            synproxy_mode: options.synproxy.word(),
+            synproxy_window: options.synproxy.window.map(|window| match window {
+                SynProxyWindow::Hold => "hold",
+                SynProxyWindow::Open => "open",
+            }),
+            synproxy_stats: entry.syn_proxy.as_ref(),
             conn_timeout: options.conn_timeout,
             proxy_protocol: options.proxy_protocol,
             expire_quiescent: options.expire_quiescent,

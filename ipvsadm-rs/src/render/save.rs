@@ -105,8 +105,8 @@ fn service_options(service: &ServiceEntry) -> String {
     if let Some(target) = options.hash_target {
         text += &format!(" --hash-target {target}");
     }
-    if options.synproxy {
-        text += " -j enable";
+    if options.synproxy.is_on() {
+        text += &format!(" -j {}", options.synproxy);
     }
     if let Some(seconds) = options.conn_timeout {
         text += &format!(" --conn-timeout {seconds}");

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use cli::units::Digits;
 use model::dest::{TunnelCsum, TunnelKind};
+use model::options::SynProxy;
 use model::{Counters, Family, Forwarding, Rates, ServiceKey};
 use sockopt::reply::{DestEntry, ServiceEntry};
 
@@ -180,8 +181,10 @@ fn annotations(service: &ServiceEntry) -> String {
     if scheduling.one_packet {
         add("ops".to_owned());
     }
-    if options.synproxy {
+    if options.synproxy == SynProxy::ON {
         add("synproxy".to_owned());
+    } else if options.synproxy.is_on() {
+        add(format!("synproxy {}", options.synproxy));
     }
     if let Some(seconds) = options.conn_timeout {
         add(format!("conn-timeout {seconds}"));

@@ -238,6 +238,7 @@ mod tests {
             laddrs: Vec::new(),
             block: Vec::new(),
             allow: Vec::new(),
+            syn_proxy: None,
         }
     }
 

@@ -24,7 +24,7 @@ const EVERYTHING: &str = "\
 -O -t 10.0.0.1:80 -2 192.0.2.0
 -a -t 10.0.0.1:80 -r 10.0.0.11:8080 -b -w 5 -x 100 -y 50
 -a -t 10.0.0.1:80 -r 10.0.0.12:8080 -m -w 0 -x 9 -y 9
--A -t 10.0.0.2:80 -s rr -j enable --proxy-protocol v2-insecure --expire-quiescent --dest-check default --dest-check tcp --dest-check ping
+-A -t 10.0.0.2:80 -s rr -j auto,hold --proxy-protocol v2-insecure --expire-quiescent --dest-check default --dest-check tcp --dest-check ping
 -A -u 10.0.0.2:443 -s conhash --hash-target qid --quic
 -a -u 10.0.0.2:443 -r 10.0.0.11:443 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum
 -a -u 10.0.0.2:443 -r 10.0.0.12:443 -i -w 1 --tun-type gre --tun-nocsum

@@ -219,6 +219,7 @@ fn service(key: ServiceKey, spec: ServiceSpec) -> ServiceEntry {
         laddrs: Vec::new(),
         block: Vec::new(),
         allow: Vec::new(),
+        syn_proxy: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod conns;
 mod links;
 mod net;
 mod services;
+mod synproxy;
 
 use std::net::SocketAddr;
 
@@ -31,6 +32,8 @@ pub struct Wants {
     pub ports: bool,
     /// Connections: [`crate::Observed::conns`].
     pub conns: Option<Conns>,
+    /// What the SYN proxy did: [`crate::WorkerReport::syn_proxy`].
+    pub syn_proxy: bool,
     /// Small numbers of every worker: all other fields of [`crate::WorkerReport`].
     pub workers: bool,
 }
@@ -49,7 +52,10 @@ pub fn wants(get: &Get) -> Wants {
     let none = Wants::default();
     match get {
         Get::Daemon | Get::Cpus | Get::Traffic => Wants { workers: true, ..none },
-        Get::Services { .. } | Get::Service { .. } => Wants { dests: true, laddrs: true, ..none },
+        Get::Services { .. } | Get::Service { .. } => {
+            Wants { dests: true, laddrs: true, syn_proxy: true, ..none }
+        }
+        Get::SynProxy => Wants { syn_proxy: true, ..none },
         Get::Conns { cursor } => {
             let (worker, slot) = conns::position(*cursor);
             Wants { conns: Some(Conns::From(worker, slot)), ..none }
@@ -88,6 +94,7 @@ fn answered(state: &State, seen: &Observed<'_>, get: &Get, now: Tick) -> Result<
         Get::LinkStats { dev } => Reply::LinkStats(links::stats(state, seen, dev.as_deref())?),
         Get::Cpus => Reply::Cpus(links::cpus(state, seen)),
         Get::Traffic => Reply::Traffic(links::traffic(seen)),
+        Get::SynProxy => Reply::SynProxy(synproxy::info(state, seen)),
         Get::Vlans { dev } => Reply::Vlans(links::vlans(state, dev.as_deref())?),
     })
 }

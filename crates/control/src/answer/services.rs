@@ -72,6 +72,7 @@ fn entry(
         laddrs: service.laddrs.iter().map(|&laddr| self::laddr(state, seen, laddr, only)).collect(),
         block: service.block.clone(),
         allow: service.allow.clone(),
+        syn_proxy: super::synproxy::stats(state, seen, id, service, only),
     }
 }
 

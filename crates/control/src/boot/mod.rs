@@ -222,6 +222,9 @@ pub fn read(tree: &Tree) -> Result<Checked, Vec<Error>> {
         errors: Vec::new(),
     };
     reader.blocks(&tree.blocks, "", "");
+    if reader.config.cookie_key_file.is_some() && !reader.config.given.contains_key(LEARN) {
+        reader.config.options.syn_proxy.learn = false;
+    }
     let Reader { config, places, mut warnings, mut errors } = reader;
     let placed = |(place, text): (String, String)| {
         Error::new(places.get(&place).expect("what is checked was read from a block"), text)
@@ -318,6 +321,9 @@ impl VlanConf {
         self.name.clone().unwrap_or_else(|| format!("{dev}.{}", self.id))
     }
 }
+
+/// Without it, what is learned of servers stays where it was learned.
+const LEARN: &str = "ipvs_defs/tcp/synproxy/synack_options/learn";
 
 /// A walk through the tree.
 struct Reader {

@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 
 use engine::proto::tcp;
-use engine::synproxy::config::Config as SynProxy;
+use engine::synproxy::config::{Auto, Config as SynProxy, Reuse};
 use keepalived_conf::tree;
 use model::MacAddr;
 use model::link::LinkChange;
@@ -344,6 +344,124 @@ fn the_syn_proxy_can_be_made_like_that_of_dpvs() {
     assert_eq!(mixed, expected);
     let late = errors("ipvs_defs {\n tcp {\n synproxy {\n max_ack_saved 5\n compat dpvs\n}\n}\n}");
     assert!(late[0].starts_with("dpvs.conf:5: compat"), "{late:?}");
+}
+
+/// What a block of the SYN proxy makes of the configuration.
+fn syn_proxy(text: &str) -> SynProxy {
+    config(&in_syn_proxy(text)).options.syn_proxy
+}
+
+fn in_syn_proxy(text: &str) -> String {
+    format!("ipvs_defs {{\n tcp {{\n synproxy {{\n{text}\n}}\n}}\n}}")
+}
+
+/// Every option: what it says, and what that makes of the defaults.
+fn syn_proxy_options() -> Vec<(&'static str, SynProxy)> {
+    let usual = SynProxy::default();
+    let reuse = usual.reuse;
+    let auto = usual.auto;
+    vec![
+        ("synack_options {\n mss 1400\n}", SynProxy { mss: 1400, ..usual.clone() }),
+        ("synack_options {\n ttl 33\n}", SynProxy { ttl: 33, ..usual.clone() }),
+        ("synack_options {\n sack off\n}", SynProxy { sack: false, ..usual.clone() }),
+        ("synack_options {\n wscale 0\n}", SynProxy { wscale: None, ..usual.clone() }),
+        ("synack_options {\n wscale 14\n}", SynProxy { wscale: Some(14), ..usual.clone() }),
+        ("synack_options {\n learn off\n}", SynProxy { learn: false, ..usual.clone() }),
+        ("synack_options {\n timestamp off\n}", SynProxy { timestamps: false, ..usual.clone() }),
+        ("synack_options {\n ecn\n}", SynProxy { ecn: true, ..usual.clone() }),
+        ("close_client_window", SynProxy { close_client_window: true, ..usual.clone() }),
+        ("defer_rs_syn on", SynProxy { defer_rs_syn: true, ..usual.clone() }),
+        ("rs_syn_max_retry 99", SynProxy { rs_syn_max_retry: 99, ..usual.clone() }),
+        ("rs_other 9", SynProxy { rs_other: 9, ..usual.clone() }),
+        ("ack_storm_thresh 999", SynProxy { ack_storm_thresh: 999, ..usual.clone() }),
+        ("max_ack_saved 63", SynProxy { max_ack_saved: 63, ..usual.clone() }),
+        ("synack_rate 5", SynProxy { synack_rate: 5, ..usual.clone() }),
+        ("reset_rate 0", SynProxy { reset_rate: 0, ..usual.clone() }),
+        ("auto {\n syn_rate 5\n}", SynProxy { auto: Auto { syn_rate: 5, ..auto }, ..usual.clone() }),
+        ("auto {\n half_open 99\n}", SynProxy { auto: Auto { half_open: 99, ..auto }, ..usual.clone() }),
+        ("auto {\n calm 3600\n}", SynProxy { auto: Auto { calm: 3600, ..auto }, ..usual.clone() }),
+        ("auto {\n known 0\n}", SynProxy { auto: Auto { known: 0, ..auto }, ..usual.clone() }),
+        (
+            "conn_reuse_state {\n close off\n}",
+            SynProxy { reuse: Reuse { close: false, ..reuse }, ..usual.clone() },
+        ),
+        (
+            "conn_reuse_state {\n time_wait off\n}",
+            SynProxy { reuse: Reuse { time_wait: false, ..reuse }, ..usual.clone() },
+        ),
+        (
+            "conn_reuse_state {\n fin_wait off\n}",
+            SynProxy { reuse: Reuse { fin_wait: false, ..reuse }, ..usual.clone() },
+        ),
+        (
+            "conn_reuse_state {\n close_wait off\n}",
+            SynProxy { reuse: Reuse { close_wait: false, ..reuse }, ..usual.clone() },
+        ),
+        (
+            "conn_reuse_state {\n last_ack off\n}",
+            SynProxy { reuse: Reuse { last_ack: false, ..reuse }, ..usual },
+        ),
+    ]
+}
+
+#[test]
+fn every_option_of_the_syn_proxy_is_obeyed_and_taken_up_by_a_reload() {
+    for (text, expected) in syn_proxy_options() {
+        assert_ne!(expected, SynProxy::default(), "{text} changes something");
+        assert_eq!(syn_proxy(text), expected, "{text}");
+        let (mut state, old) = started(BEFORE);
+        let new = config(&format!("{BEFORE}{}", in_syn_proxy(text)));
+        let change = reload(&state, &old, &new);
+        assert_eq!((change.steps.len(), &change.restart[..]), (0, &[][..]), "{text}");
+        state.commit(change.settings);
+        let compiled = crate::compile(&state).options.syn_proxy.clone();
+        assert_eq!(compiled, expected, "{text}");
+        // And back.
+        let change = reload(&state, &new, &old);
+        state.commit(change.settings);
+        assert_eq!(crate::compile(&state).options.syn_proxy, SynProxy::default(), "{text}");
+    }
+}
+
+#[test]
+fn every_option_of_the_syn_proxy_out_of_range_is_named_and_the_default_used() {
+    for (block, word, low, high, expected) in [
+        ("synack_options", "mss", Some(0), 65_536_u64, "from 1 to 65535 expected, 8960"),
+        ("synack_options", "ttl", Some(0), 256, "from 1 to 255 expected, 64"),
+        ("synack_options", "wscale", None, 15, "from 0 to 14 expected, 7"),
+        ("", "rs_syn_max_retry", None, 100, "from 0 to 99 expected, 3"),
+        ("", "rs_other", None, 10, "from 0 to 9 expected, 1"),
+        ("", "ack_storm_thresh", Some(0), 1000, "from 1 to 999 expected, 100"),
+        ("", "max_ack_saved", Some(0), 64, "from 1 to 63 expected, 10"),
+        ("", "synack_rate", None, 4_294_967_296, "from 0 to 4294967295 expected, 0"),
+        ("", "reset_rate", None, 4_294_967_296, "from 0 to 4294967295 expected, 100"),
+        ("auto", "syn_rate", None, 4_294_967_296, "from 0 to 4294967295 expected, 10000"),
+        ("auto", "half_open", Some(0), 101, "from 1 to 100 expected, 50"),
+        ("auto", "calm", Some(0), 3601, "from 1 to 3600 expected, 30"),
+        ("auto", "known", None, 3601, "from 0 to 3600 expected, 60"),
+    ] {
+        for value in low.into_iter().chain([high]) {
+            let line = format!("{word} {value}");
+            let text = if block.is_empty() { line.clone() } else { format!("{block} {{\n{line}\n}}") };
+            let Checked { config, warnings } = checked(&in_syn_proxy(&text)).expect("a warning only");
+            assert_eq!(config.options.syn_proxy, SynProxy::default(), "{line}");
+            let [warning] = &warnings[..] else { panic!("one warning for {line}: {warnings:?}") };
+            let warning = warning.to_string();
+            assert!(warning.contains(&format!(": {line}: a number {expected} is used")), "{warning}");
+        }
+    }
+    for wrong in
+        ["synack_options {\n sack maybe\n}", "rs_other one", "auto 5", "compat linux", "max_ack_saved"]
+    {
+        assert_eq!(errors(&in_syn_proxy(wrong)).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_learned_of_servers_stays_with_one_director_unless_it_is_alone() {
+    assert!(syn_proxy("").learn);
+    assert!(!syn_proxy("key_file /etc/dpvs/key").learn);
+    assert!(syn_proxy("key_file /etc/dpvs/key\nsynack_options {\n learn on\n}").learn);
 }
 
 #[test]

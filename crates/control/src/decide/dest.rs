@@ -29,7 +29,7 @@ pub(super) fn add(
         return refuse(Code::Exists, format!("server {addr} of {key} already exists"));
     }
     unicast(addr.ip(), "server")?;
-    if old.spec.options.synproxy {
+    if old.spec.options.synproxy.is_on() {
         fits_proxy(key, addr, spec)?;
     }
     let dest = Dest { service, addr, spec: *spec, forwarding: check(key, addr, spec)? };
@@ -51,7 +51,7 @@ pub(super) fn edit(
 ) -> Result<Decision, Status> {
     let (service, parent) = state.service(key)?;
     let Some((id, old)) = state.find_dest(service, addr) else { return no_dest(key, addr) };
-    if parent.spec.options.synproxy {
+    if parent.spec.options.synproxy.is_on() {
         fits_proxy(key, addr, spec)?;
     }
     let dest = Dest { spec: *spec, forwarding: check(key, addr, spec)?, ..old.clone() };

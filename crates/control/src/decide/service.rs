@@ -59,7 +59,7 @@ pub(super) fn edit(
     }
     patch.clone().apply(&mut options);
     let (spec, scheduler) = check(key, ServiceSpec { scheduling: scheduling.clone(), options })?;
-    if spec.options.synproxy {
+    if spec.options.synproxy.is_on() {
         for dest in old.dests.iter().filter_map(|id| state.dests.get(id.0)) {
             dest::fits_proxy(key, dest.addr, &dest.spec)?;
         }
@@ -203,7 +203,7 @@ fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
         Some(transport) if transport == wanted => Ok(()),
         _ => refuse(Code::Invalid, format!("service {key}: {what} is for {wanted} only")),
     };
-    if options.synproxy {
+    if options.synproxy.is_on() {
         only(Transport::Tcp, "the syn proxy")?;
     }
     if options.quic {

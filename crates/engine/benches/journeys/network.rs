@@ -206,6 +206,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         dests: (first..first + u32::from(SERVERS)).map(DestId).collect(),
         laddrs: (200..208).map(|n| family.here(n)).collect(),
         syn_proxy: false,
+        proxying: Default::default(),
         conn_timeout: 0,
         weights: (0, 1),
         masquerades: false,

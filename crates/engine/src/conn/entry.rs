@@ -168,6 +168,11 @@ impl Conn {
         self.session != NIL
     }
 
+    /// Leaves its session with the SYN proxy to another connection.
+    pub(crate) fn part(&mut self) {
+        self.session = NIL;
+    }
+
     /// Whether packets of a direction come in as IPv6.
     #[inline(always)]
     pub fn is_ipv6(&self, dir: Dir) -> bool {

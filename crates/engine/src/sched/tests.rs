@@ -21,6 +21,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         dests: (0..weights.len() as u32).map(DestId).collect(),
         laddrs: Vec::new(),
         syn_proxy: false,
+        proxying: Default::default(),
         conn_timeout: 0,
         weights: (0, 0),
         masquerades: false,

@@ -5,6 +5,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use packet::{Buffer, Csum, tcp};
 
+use super::config::Config;
 use super::cookie::{Claim, Proof, Unproven, slot};
 use super::offer::{self, MAX_WSCALE, Offer, Options, Said};
 use super::segment::Segment;
@@ -49,9 +50,9 @@ impl<P: Buffer> Lcore<P> {
         svc: &Service,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
-        self.proxy.counters.syn += 1;
+        self.proxy.count(svc.id).syn += 1;
         if svc.weights.0 == 0 {
-            self.proxy.counters.no_dest += 1;
+            self.proxy.count(svc.id).no_dest += 1;
             return drop(DropReason::NoDest);
         }
         let Received { parsed, ip, probe, link } = received;
@@ -69,7 +70,7 @@ impl<P: Buffer> Lcore<P> {
         };
         let client = probe.tuple.source().ip();
         if !self.proxy.syn_acks.allows(client, config.synack_rate, cx.now) {
-            self.proxy.counters.limited += 1;
+            self.proxy.count(svc.id).limited += 1;
             return drop(DropReason::SynProxyLimited);
         }
         let now = config.unix_ms(cx.now);
@@ -91,7 +92,7 @@ impl<P: Buffer> Lcore<P> {
             timestamps: cookie.tsval.zip(agreed.tsval),
         };
         let ecn = if agreed.ecn { tcp::flag::ECE } else { 0 };
-        let window = match config.close_client_window && !config.defer_rs_syn {
+        let window = match holds(svc, config) {
             true => 0,
             // No more than is kept until the server answers.
             false => (u32::from(mss) * u32::from(config.max_ack_saved)).min(0xffff) as u16,
@@ -108,7 +109,7 @@ impl<P: Buffer> Lcore<P> {
         if !answer.answer(pkt, parsed.l3, ip) {
             return drop(DropReason::SynProxyOption);
         }
-        self.proxy.counters.syn_ack += 1;
+        self.proxy.count(svc.id).syn_ack += 1;
         Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
@@ -131,18 +132,18 @@ impl<P: Buffer> Lcore<P> {
         }
         let proof = self.prove(&probe.tuple, &fields, cx);
         if cx.snap.options.syn_proxy.defer_rs_syn && fields.payload == 0 && proof.is_ok() {
-            self.proxy.counters.null_ack += 1;
+            self.proxy.count(svc.id).null_ack += 1;
             return drop(DropReason::SynProxyNullAck);
         }
         match proof {
             Ok(proof) => self.admit(&fields, proof, received, svc, cx, out),
             Err(unproven) => {
-                let counters = &mut self.proxy.counters;
+                let counters = self.proxy.count(svc.id);
                 match unproven {
                     Unproven::Expired => counters.expired_ack += 1,
                     Unproven::Forged => counters.bad_ack += 1,
                 }
-                self.reset_client(pkt, received, &fields, cx)
+                self.reset_client(pkt, received, svc, &fields, cx)
             }
         }
     }
@@ -166,8 +167,11 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
-        self.proxy.counters.ok_ack += 1;
+        self.proxy.count(svc.id).ok_ack += 1;
         let Received { ip, probe, .. } = received;
+        if svc.proxying.auto {
+            self.proxy.proved(svc.id, probe.tuple.source().ip(), &cx.snap.options.syn_proxy, cx.now);
+        }
         let dest = self.schedule(svc, probe, cx)?;
         if !dest.forwarding.is_two_way() {
             // Its answer would reach the client by another way, with numbers the client does not know.
@@ -181,6 +185,8 @@ impl<P: Buffer> Lcore<P> {
         let mut session = Session::pending(fields.ack.wrapping_sub(1), isn, proof.offer);
         session.announced = proof.offer.wscale.and(announced.wscale);
         session.client_window = fields.window;
+        session.heard[Dir::Inbound as usize].window = fields.window;
+        session.hold = holds(svc, &cx.snap.options.syn_proxy);
         if let Some((value, echo)) = fields.timestamps {
             session.stamp = echo;
             session.stamps = Stamps::Shifted;
@@ -200,15 +206,16 @@ impl<P: Buffer> Lcore<P> {
     /// Keeps a client's packet until its server has answered, within bounds.
     #[cold]
     pub(crate) fn await_server(&mut self, id: ConnId, pkt: P, cx: Cx<'_>, out: &mut impl Sink<P>) {
-        let at = self.conns.get(id).session;
-        let session = self.proxy.sessions.get(at);
-        let config = &cx.snap.options.syn_proxy;
-        if session.held() >= usize::from(config.max_ack_saved) {
-            self.proxy.counters.synsend_qlen += 1;
-            return self.throw(pkt, DropReason::SynProxyQueue, out);
-        }
-        if let Err(pkt) = self.proxy.sessions.hold(at, cx.port, pkt) {
-            self.proxy.counters.synsend_qlen += 1;
+        let conn = self.conns.get(id);
+        let (at, service) = (conn.session, conn.service);
+        let most = usize::from(cx.snap.options.syn_proxy.max_ack_saved);
+        let bytes = pkt.data().len() as u32;
+        let refused = match self.proxy.sessions.get(at).held() < most {
+            true => self.proxy.sessions.hold(at, cx.port, pkt, bytes).err(),
+            false => Some(pkt),
+        };
+        if let Some(pkt) = refused {
+            self.proxy.count(service).synsend_qlen += 1;
             self.throw(pkt, DropReason::SynProxyQueue, out);
         }
     }
@@ -230,7 +237,7 @@ impl<P: Buffer> Lcore<P> {
         let session = self.proxy.sessions.get(self.conns.get(id).session);
         let config = &cx.snap.options.syn_proxy;
         let closing = fields.flags & (tcp::flag::FIN | tcp::flag::RST) != 0;
-        if config.close_client_window && !config.defer_rs_syn && !closing && fields.payload > 0 {
+        if session.hold && !closing && fields.payload > 0 {
             // It probes the closed window: still closed (RFC 9293 3.8.6.1).
             let said = Said {
                 timestamps: fields.timestamps.map(|(value, _)| (session.stamp, value)),
@@ -283,7 +290,7 @@ impl<P: Buffer> Lcore<P> {
             return Continue(());
         }
         let Ok(proof) = self.prove(&probe.tuple, &fields, cx) else { return Continue(()) };
-        let counters = &mut self.proxy.counters;
+        let counters = self.proxy.count(svc.id);
         counters.reused += 1;
         match state {
             State::Close => counters.reused_close += 1,
@@ -303,13 +310,14 @@ impl<P: Buffer> Lcore<P> {
         &mut self,
         pkt: &mut P,
         received: Received<'_>,
+        svc: &Service,
         fields: &Fields,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
         let Received { parsed, ip, probe, link } = received;
         let config = &cx.snap.options.syn_proxy;
         if !self.proxy.resets.allows(probe.tuple.source().ip(), config.reset_rate, cx.now) {
-            self.proxy.counters.limited += 1;
+            self.proxy.count(svc.id).limited += 1;
             return drop(DropReason::SynProxyBadAck);
         }
         let reset = Segment {
@@ -324,7 +332,7 @@ impl<P: Buffer> Lcore<P> {
         if !reset.answer(pkt, parsed.l3, ip) {
             return drop(DropReason::SynProxyBadAck);
         }
-        self.proxy.counters.reset += 1;
+        self.proxy.count(svc.id).reset += 1;
         Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
@@ -376,6 +384,11 @@ fn fields(bytes: &[u8], ip: &Ip) -> Option<Fields> {
         payload: usize::from(ip.total_len - ip.header_len) - header.header_len(),
         timestamps: offer::timestamps(options),
     })
+}
+
+/// Whether clients of a service may send only once the server has answered.
+fn holds(svc: &Service, config: &Config) -> bool {
+    svc.proxying.hold.unwrap_or(config.close_client_window) && !config.defer_rs_syn
 }
 
 /// Bytes of the smallest IP and TCP headers.

@@ -40,6 +40,8 @@ pub struct Config {
     pub defer_rs_syn: bool,
     /// How often a SYN to a server is repeated, 0 to 99.
     pub rs_syn_max_retry: u8,
+    /// How many other servers are asked when one refuses or is silent, 0 to 9.
+    pub rs_other: u8,
     /// Packets kept for a connection until its server answers, 1 to 63.
     pub max_ack_saved: u8,
     /// Equal acknowledgements in a row from a server after which more are dropped, 1 to 999.
@@ -50,6 +52,8 @@ pub struct Config {
     pub synack_rate: u32,
     /// Resets a second towards one neighbourhood and worker; 0 for no limit.
     pub reset_rate: u32,
+    /// When the proxy stands before services that have it only under load.
+    pub auto: Auto,
     /// The secret that cookie keys follow from.
     pub key: MasterKey,
     /// Time of day at tick 0, in milliseconds since 1970: keys follow the clock.
@@ -70,11 +74,13 @@ impl Default for Config {
             close_client_window: false,
             defer_rs_syn: false,
             rs_syn_max_retry: 3,
+            rs_other: 1,
             max_ack_saved: 10,
             ack_storm_thresh: 100,
             reuse: Reuse { fin_wait: true, close_wait: true, last_ack: true, ..Reuse::default() },
             synack_rate: 0,
             reset_rate: 100,
+            auto: Auto::default(),
             key: MasterKey::default(),
             epoch_ms: 0,
         }
@@ -95,12 +101,41 @@ impl Config {
             wscale: None,
             learn: false,
             timestamps: false,
+            rs_other: 0,
             max_ack_saved: 3,
             ack_storm_thresh: 10,
             reuse: Reuse::default(),
             reset_rate: 0,
             ..Config::default()
         }
+    }
+}
+
+/// What a service says about the proxy before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proxying {
+    /// It stands there only under load, as [`Auto`] says; otherwise always.
+    pub auto: bool,
+    /// Whether clients may send only once the server has answered; `None` as [`Config::close_client_window`] says.
+    pub hold: Option<bool>,
+}
+
+/// When the proxy stands before a service that has it only under load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Auto {
+    /// SYNs a second to the service from which on it stands there, all workers together; 0 for never by that.
+    pub syn_rate: u32,
+    /// Percentage of handshakes left half-open in a second from which on it stands there, 1 to 100; 100 for never by that.
+    pub half_open: u8,
+    /// Seconds without either, by half the measure, after which it steps aside, 1 to 3600.
+    pub calm: u16,
+    /// Seconds in which a neighbourhood that has proved itself passes by it, 0 to 3600.
+    pub known: u16,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Auto { syn_rate: 10_000, half_open: 50, calm: 30, known: 60 }
     }
 }
 

@@ -116,6 +116,9 @@ impl Cookies {
     /// [`Unproven`] otherwise.
     pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Proof, Unproven> {
         let now = slot(unix_ms);
+        if claim.timestamps.is_some_and(|(_, echo)| !is_recent(echo, unix_ms as u32)) {
+            return Err(Unproven::Forged);
+        }
         let (low_bits, data) = match claim.timestamps {
             None => (9, NO_TIMESTAMPS),
             Some((_, echo)) => (4, (echo & STAMP_DATA) as u8),
@@ -166,6 +169,13 @@ impl Cookies {
 /// The minute of a time in milliseconds.
 pub fn slot(unix_ms: u64) -> u64 {
     unix_ms / 1000 / SLOT_SECS
+}
+
+/// Whether a timestamp may be one of ours that still counts: its two minutes are not over, for any of the clocks of directors that share
+/// a key.
+fn is_recent(stamp: u32, now: u32) -> bool {
+    const MINUTE: u32 = SLOT_SECS as u32 * 1000;
+    now.wrapping_add(MINUTE).wrapping_sub(stamp) <= 4 * MINUTE
 }
 
 /// Marks cookies whose data are in the sequence number alone: six bits never say this.
@@ -325,13 +335,37 @@ mod tests {
         assert_eq!(stranger.check(&v6(), &claim, NOW), Err(Unproven::Forged));
     }
 
-    /// Requirement of the strength: every sequence number below the MAC stands for data and a minute, and there are no more of them.
+    /// Every sequence number stands for data, a minute and what follows from them: a number is accepted for each of those, and for
+    /// no others.
     #[test]
-    fn no_more_than_512_or_16_values_are_accepted() {
+    fn r04_no_more_than_512_or_16_values_are_accepted() {
         let mut cookies = Cookies::new(MASTER);
-        let low = |bits: u32| 0..1_u32 << bits;
-        assert_eq!((low(9).len(), low(4).len()), (512, 16));
-        // For each value below the MAC at most one number is right: all 2^23 of one such value are tried.
+        for (timestamps, count, low_bits) in [(None, 512, 9), (Some((7, NOW as u32 & !63)), 16, 4)] {
+            let mut accepted = std::collections::HashSet::new();
+            for (at, minute) in [(NOW, "this"), (NOW - 60_000, "the last")] {
+                for mss in MSS4 {
+                    for bits in 0..32 {
+                        let wscale = Some(bits >> 1).filter(|&shift| shift != NO_WSCALE);
+                        let (sack, tsval) = (bits & 1 == 1, timestamps.map(|(value, _)| value));
+                        let offer = match tsval {
+                            None => Offer { mss: Some(mss), wscale, sack, tsval, ecn: false },
+                            // The data are in the echo, which stays the same.
+                            Some(_) => Offer { mss: Some(mss), wscale: Some(0), tsval, ..Offer::default() },
+                        };
+                        let isn = cookies.make(&v4(), 1, &offer, at).isn;
+                        let claim = Claim { isn: 1, cookie: isn, timestamps };
+                        assert!(cookies.check(&v4(), &claim, NOW).is_ok(), "{offer:?} of {minute} minute");
+                        accepted.insert(isn);
+                    }
+                }
+            }
+            assert_eq!(accepted.len(), count);
+            // Below the MAC each of them has another value, so there is one MAC for each.
+            let low: std::collections::HashSet<u32> =
+                accepted.iter().map(|isn| isn & ((1 << low_bits) - 1)).collect();
+            assert_eq!(low.len(), count);
+        }
+        // And for such a value no other MAC is right: all 2^23 are tried.
         let offer = Offer { mss: Some(1460), wscale: Some(7), sack: true, ..Offer::default() };
         let cookie = cookies.make(&v4(), 1, &offer, NOW);
         let accepted = (0..1 << 23)
@@ -357,7 +391,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_forged_bit_fails(
+        fn r04_any_forged_bit_fails(
             isn: u32, six: bool, ts: bool, bit in 0usize..300, mss in 500u16..9000,
             wscale in proptest::option::of(0u8..15), sack: bool,
         ) {
@@ -370,6 +404,11 @@ mod tests {
             let forged = match bit {
                 0..32 => { claim.cookie ^= 1 << bit; flow }
                 32..64 => { claim.isn ^= 1 << (bit - 32); flow }
+                70..76 if ts => {
+                    // Where the time of day is in the echo: more than two minutes away.
+                    claim.timestamps = claim.timestamps.map(|(v, echo)| (v, echo ^ 1 << (bit - 70 + 26)));
+                    flow
+                }
                 64..70 if ts => { claim.timestamps = claim.timestamps.map(|(v, echo)| (v, echo ^ 1 << (bit - 64))); flow }
                 _ => flip(flow, bit % 96),
             };

@@ -13,6 +13,12 @@ macro_rules! counters {
                 [$(($name, self.$field),)*].into_iter()
             }
         }
+
+        impl std::ops::AddAssign for Counters {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
     };
 }
 
@@ -41,10 +47,20 @@ counters! {
     rs_refused => "SYNPROXY_RS_REFUSED",
     /// Servers that never answered.
     rs_timeout => "SYNPROXY_RS_TIMEOUT",
+    /// Other servers asked in place of one that refused or was silent.
+    rs_other => "SYNPROXY_RS_OTHER",
     /// Packets of clients not kept while their server had not answered.
     synsend_qlen => "SYNPROXY_SYNSEND_QLEN",
     /// Acknowledgements of servers dropped as a storm.
     ack_storm => "SYNPROXY_ACK_STORM",
+    /// Resets that neither end would believe.
+    bad_reset => "SYNPROXY_BAD_RESET",
+    /// Times the proxy stepped before a service under load.
+    auto_on => "SYNPROXY_AUTO_ON",
+    /// Times it stepped aside again.
+    auto_off => "SYNPROXY_AUTO_OFF",
+    /// SYNs that passed by it: no load, or their neighbourhood had proved itself.
+    passed_by => "SYNPROXY_PASSED_BY",
     /// New handshakes that replaced an old connection.
     reused => "SYNPROXY_CONN_REUSED",
     /// ... in CLOSE.

@@ -37,11 +37,7 @@ impl PrefixLimiter {
         if rate == 0 {
             return true;
         }
-        let prefix = match addr {
-            IpAddr::V4(addr) => u64::from(addr.to_bits() >> 8),
-            IpAddr::V6(addr) => (addr.to_bits() >> 72) as u64 | 1 << 63,
-        };
-        let bucket = &mut self.buckets[self.seed.hash_one(prefix) as usize % BUCKETS];
+        let bucket = &mut self.buckets[self.seed.hash_one(neighbourhood(addr)) as usize % BUCKETS];
         let full = u64::from(rate) * 1000;
         let earned = now.since(bucket.refilled).saturating_mul(u64::from(rate));
         bucket.tokens = bucket.tokens.saturating_add(earned).min(full);
@@ -49,6 +45,14 @@ impl PrefixLimiter {
         let allowed = bucket.tokens >= 1000;
         bucket.tokens -= if allowed { 1000 } else { 0 };
         allowed
+    }
+}
+
+/// The neighbourhood of an address: /24 of IPv4, /56 of IPv6.
+pub(crate) fn neighbourhood(addr: IpAddr) -> u64 {
+    match addr {
+        IpAddr::V4(addr) => u64::from(addr.to_bits() >> 8),
+        IpAddr::V6(addr) => (addr.to_bits() >> 72) as u64 | 1 << 63,
     }
 }
 

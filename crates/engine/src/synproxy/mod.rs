@@ -16,6 +16,7 @@ pub(crate) mod client;
 pub mod config;
 pub mod cookie;
 pub mod counters;
+mod guard;
 pub mod limit;
 pub mod offer;
 pub mod segment;
@@ -23,10 +24,13 @@ mod server;
 pub mod session;
 pub mod translate;
 
+use crate::ids::ServiceId;
 use crate::snapshot::Service;
+use crate::tick::Tick;
 use config::Config;
 use cookie::Cookies;
 use counters::Counters;
+use guard::{Guard, Known, Turn};
 use limit::PrefixLimiter;
 use session::Sessions;
 
@@ -34,10 +38,49 @@ use session::Sessions;
 pub(crate) struct Proxy<P> {
     pub(crate) cookies: Cookies,
     pub(crate) sessions: Sessions<P>,
-    pub(crate) counters: Counters,
     pub(crate) syn_acks: PrefixLimiter,
     pub(crate) resets: PrefixLimiter,
-    lessons: Vec<Lesson>,
+    known: Known,
+    fronts: Vec<Front>,
+    /// What services that are gone have counted.
+    gone: Counters,
+}
+
+/// What the proxy has to do with one service, by [`ServiceId`].
+struct Front {
+    /// The service these are about.
+    generation: u32,
+    counters: Counters,
+    lesson: Lesson,
+    /// It has the proxy only under load.
+    auto: bool,
+    guard: Guard,
+}
+
+/// What one worker's proxy has to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Connections it keeps numbers for.
+    pub sessions: usize,
+    /// Packets that wait for servers.
+    pub held: usize,
+    /// Bytes of them.
+    pub held_bytes: u64,
+    /// What services that are gone have counted.
+    pub gone: Counters,
+    /// Its services, by [`ServiceId`].
+    pub services: Vec<Told>,
+}
+
+/// What one worker's proxy has to tell about a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The service it is about.
+    pub generation: u32,
+    /// What it has counted.
+    pub counters: Counters,
+    /// Whether it stands before the service, which has it only under load.
+    pub standing: bool,
 }
 
 /// What is agreed on with clients of a service.
@@ -53,10 +96,23 @@ pub(crate) struct Announced {
 /// tells its minute, so what was announced with it need not be in it.
 #[derive(Clone, Copy, Debug)]
 struct Lesson {
-    generation: u32,
     wscale: Option<Option<u8>>,
     timestamps: Option<bool>,
     announced: [(u64, Announced); 2],
+}
+
+impl Front {
+    fn new(generation: u32) -> Self {
+        let nothing = Announced { wscale: None, timestamps: false };
+        Front {
+            generation,
+            counters: Counters::default(),
+            // No minute has this number.
+            lesson: Lesson { wscale: None, timestamps: None, announced: [(u64::MAX, nothing); 2] },
+            auto: false,
+            guard: Guard::default(),
+        }
+    }
 }
 
 impl<P> Proxy<P> {
@@ -65,10 +121,11 @@ impl<P> Proxy<P> {
         Proxy {
             cookies: Cookies::new(config::MasterKey::default()),
             sessions: Sessions::new(sessions, packets),
-            counters: Counters::default(),
             syn_acks: PrefixLimiter::new(seed),
             resets: PrefixLimiter::new(!seed),
-            lessons: Vec::new(),
+            known: Known::new(seed.rotate_left(23)),
+            fronts: Vec::new(),
+            gone: Counters::default(),
         }
     }
 
@@ -77,25 +134,107 @@ impl<P> Proxy<P> {
         if *self.cookies.master() != config.key {
             self.cookies = Cookies::new(config.key);
         }
-        let nothing = Announced { wscale: None, timestamps: false };
-        let blank = |generation| Lesson {
-            generation,
-            wscale: None,
-            timestamps: None,
-            // No minute has this number.
-            announced: [(u64::MAX, nothing); 2],
-        };
-        self.lessons.resize(services.len().max(self.lessons.len()), blank(0));
-        for (lesson, svc) in self.lessons.iter_mut().zip(services) {
-            if let Some(svc) = svc.as_ref().filter(|svc| svc.generation != lesson.generation) {
-                *lesson = blank(svc.generation);
+        let room = services.len().max(self.fronts.len());
+        self.fronts.resize_with(room, || Front::new(0));
+        for (front, svc) in self.fronts.iter_mut().zip(services) {
+            let Some(svc) = svc else { continue };
+            if svc.generation != front.generation {
+                self.gone += front.counters;
+                *front = Front::new(svc.generation);
             }
+            front.auto = svc.syn_proxy && svc.proxying.auto;
+            if !front.auto {
+                front.guard = Guard::default();
+            }
+        }
+    }
+
+    /// The counters of a service.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, service: ServiceId) -> &mut Counters {
+        match self.fronts.get_mut(service.index()) {
+            Some(front) => &mut front.counters,
+            // A worker that has not adopted this snapshot yet.
+            None => &mut self.gone,
+        }
+    }
+
+    /// The counters of all services, gone ones included.
+    pub(crate) fn counted(&self) -> Counters {
+        let mut sum = self.gone;
+        self.fronts.iter().for_each(|front| sum += front.counters);
+        sum
+    }
+
+    /// What there is to tell.
+    pub(crate) fn report(&self, now: Tick) -> Report {
+        let told = |front: &Front| Told {
+            generation: front.generation,
+            counters: front.counters,
+            standing: front.auto && front.guard.stands(now),
+        };
+        Report {
+            sessions: self.sessions.len(),
+            held: self.sessions.held(),
+            held_bytes: self.sessions.held_bytes(),
+            gone: self.gone,
+            services: self.fronts.iter().map(told).collect(),
+        }
+    }
+
+    /// Whether a SYN from `client` to `svc`, which has the proxy only under load, is answered by it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn steps_forward(
+        &mut self,
+        svc: &Service,
+        client: std::net::IpAddr,
+        config: &Config,
+        workers: u16,
+        now: Tick,
+    ) -> bool {
+        let Some(front) = self.fronts.get_mut(svc.id.index()) else { return true };
+        match front.guard.syn(&config.auto, workers, now) {
+            Turn::On => front.counters.auto_on += 1,
+            Turn::Off => front.counters.auto_off += 1,
+            Turn::Same => {}
+        }
+        let stands = front.guard.stands(now) && !self.known.passes(client, now);
+        front.counters.passed_by += u64::from(!stands);
+        stands
+    }
+
+    /// Whether clients of `svc`, which has the proxy only under load, may hold cookies.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn stood(&self, svc: &Service, now: Tick) -> bool {
+        self.fronts.get(svc.id.index()).is_some_and(|front| front.guard.stood(now))
+    }
+
+    /// Whether a service has the proxy only under load, so that it must be told of clients that complete their handshakes.
+    #[inline(always)]
+    pub(crate) fn is_auto(&self, service: ServiceId) -> bool {
+        self.fronts.get(service.index()).is_some_and(|front| front.auto)
+    }
+
+    /// Notes that a client of a service that has the proxy only under load has completed its handshake.
+    #[cold]
+    pub(crate) fn proved(
+        &mut self,
+        service: ServiceId,
+        client: std::net::IpAddr,
+        config: &Config,
+        now: Tick,
+    ) {
+        if let Some(front) = self.fronts.get_mut(service.index()) {
+            front.guard.proved(now);
+            self.known.note(client, &config.auto, now);
         }
     }
 
     /// What to announce to a client of `svc` in minute `slot`: the same all through the minute.
     fn announce(&mut self, svc: &Service, config: &Config, slot: u64) -> Announced {
-        let Some(lesson) = self.lessons.get_mut(svc.id.index()).filter(|_| config.learn) else {
+        let Some(Front { lesson, .. }) = self.fronts.get_mut(svc.id.index()).filter(|_| config.learn) else {
             return configured(config);
         };
         let (minute, announced) = lesson.announced[(slot & 1) as usize];
@@ -113,8 +252,8 @@ impl<P> Proxy<P> {
 
     /// What was announced to a client of `svc` whose cookie is of minute `slot`.
     fn announced_in(&self, svc: &Service, config: &Config, slot: u64) -> Announced {
-        let lesson = self.lessons.get(svc.id.index()).filter(|_| config.learn);
-        let noted = lesson.map(|lesson| lesson.announced[(slot & 1) as usize]);
+        let front = self.fronts.get(svc.id.index()).filter(|_| config.learn);
+        let noted = front.map(|front| front.lesson.announced[(slot & 1) as usize]);
         noted
             .filter(|&(minute, _)| minute == slot)
             .map_or_else(|| configured(config), |(_, announced)| announced)
@@ -122,7 +261,7 @@ impl<P> Proxy<P> {
 
     /// Notes what a server answered to an offer of window scaling and of timestamps.
     fn learn(&mut self, svc: &Service, wscale: Option<Option<u8>>, timestamps: Option<bool>) {
-        if let Some(lesson) = self.lessons.get_mut(svc.id.index()) {
+        if let Some(Front { lesson, .. }) = self.fronts.get_mut(svc.id.index()) {
             lesson.wscale = wscale.or(lesson.wscale);
             lesson.timestamps = timestamps.or(lesson.timestamps);
         }

@@ -6,9 +6,9 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::{Buffer, ether, proto, tcp};
 
 use super::client::{Received, syn_window};
-use super::offer::{self, Options, Said};
+use super::offer::{self, MAX_WSCALE, Options, Said};
 use super::segment::Segment;
-use super::session::{Phase, Session, Stamps};
+use super::session::{Heard, Phase, Session, Stamps};
 use super::translate;
 use crate::conn::{ConnId, Dir, Tuple};
 use crate::flow::{Entrance, Kind, Parsed};
@@ -17,6 +17,9 @@ use crate::lcore::{Lcore, Sink};
 use crate::pipeline::Cx;
 use crate::proto::tcp::State;
 use crate::verdict::{DropReason, Step, Verdict, drop};
+
+/// How often a scheduler is asked for another server than the one that failed.
+const TRIES: usize = 16;
 
 /// Longest time between two SYNs to a server, in seconds: 1, 2, 4, then this.
 const LONGEST_BACKOFF: u32 = 8;
@@ -60,7 +63,7 @@ impl<P: Buffer> Lcore<P> {
         let l4 = &pkt.data()[parsed.l3..][usize::from(ip.header_len)..usize::from(ip.total_len)];
         let Some(header) = tcp::Header::parse(l4) else { return drop(DropReason::L4Header) };
         let conn = self.conns.get(id);
-        let (at, seq_delta) = (conn.session, conn.seq_delta);
+        let (at, service, seq_delta) = (conn.session, conn.service, conn.seq_delta);
         let session = self.proxy.sessions.get(at);
         let expected = session.client_isn.wrapping_add(1).wrapping_add(seq_delta);
         let (seq, flags, acknowledges) = (header.seq(), header.flags(), header.ack() == expected);
@@ -69,7 +72,10 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::SynProxyServer);
         }
         if flags & tcp::flag::RST != 0 {
-            self.proxy.counters.rs_refused += 1;
+            self.proxy.count(service).rs_refused += 1;
+            if self.ask_other(id, cx, out) {
+                return Break(Verdict::Consumed);
+            }
             // The client hears it as what comes right after our SYN-ACK.
             let session = self.proxy.sessions.get_mut(at);
             session.phase = Phase::Open;
@@ -84,8 +90,10 @@ impl<P: Buffer> Lcore<P> {
         }
         let options = &l4[tcp::LEN..header.header_len()];
         self.agree(id, seq, options, cx);
-        let (window, config) = (header.window(), &cx.snap.options.syn_proxy);
-        if config.close_client_window && !config.defer_rs_syn {
+        let window = header.window();
+        let session = self.proxy.sessions.get_mut(at);
+        session.heard[Dir::Outbound as usize] = Heard { ack: expected, window };
+        if session.hold {
             self.open_window(id, window, options, cx, out);
         }
         let secs = cx.snap.timeouts.tcp[State::Established as usize];
@@ -161,19 +169,61 @@ impl<P: Buffer> Lcore<P> {
     /// goes on waiting.
     #[cold]
     pub(crate) fn ask_again(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) -> bool {
-        let at = self.conns.get(id).session;
+        let conn = self.conns.get(id);
+        let (at, service) = (conn.session, conn.service);
         let session = self.proxy.sessions.get_mut(at);
         if session.retries >= cx.snap.options.syn_proxy.rs_syn_max_retry {
-            self.proxy.counters.rs_timeout += 1;
+            self.proxy.count(service).rs_timeout += 1;
+            if self.ask_other(id, cx, out) {
+                return true;
+            }
             self.give_up(id, cx, out);
             return false;
         }
         session.retries += 1;
         let secs = (1 << session.retries.min(5)).min(LONGEST_BACKOFF);
-        self.proxy.counters.rs_error += 1;
+        self.proxy.count(service).rs_error += 1;
         self.conns.touch(id, cx.now);
         self.conns.restart(id, secs);
         self.ask_server(id, cx, out);
+        true
+    }
+
+    /// Asks another server in place of the one of a connection that refused or is silent, and lets what waits wait for that one; `false`,
+    /// and nothing changed, when there is none or enough were asked.
+    #[cold]
+    fn ask_other(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) -> bool {
+        let old = *self.conns.get(id);
+        let session = *self.proxy.sessions.get(old.session);
+        let Some(svc) = cx.snap.services.get(old.service.index()).and_then(Option::as_ref) else {
+            return false;
+        };
+        if session.others >= cx.snap.options.syn_proxy.rs_other {
+            return false;
+        }
+        let probe = self.conns.probe(self.conns.tuple(id, Dir::Inbound), old.proto());
+        // Schedulers that go by the client's address choose the same server again and again.
+        let other = (0..TRIES).find_map(|_| match self.schedule(svc, &probe, cx) {
+            Continue(dest) if dest.id != old.dest && dest.forwarding.is_two_way() => Some(dest),
+            _ => None,
+        });
+        let Some(dest) = other else { return false };
+        let Continue(far) = self.far_side(svc, dest, &probe, cx.snap) else { return false };
+        let seq_delta = self.fresh_isn(&far.outbound, probe.proto, cx.now).wrapping_sub(session.client_isn);
+        // The session outlives the connection it was with.
+        self.conns.get_mut(id).part();
+        self.close(id, out);
+        let Continue(next) = self.enter(svc, dest, &probe, far, seq_delta, cx) else {
+            self.drop_held(old.session, out);
+            self.proxy.sessions.remove(old.session);
+            return true;
+        };
+        let session = self.proxy.sessions.get_mut(old.session);
+        (session.retries, session.others) = (0, session.others + 1);
+        self.conns.get_mut(next).session = old.session;
+        self.enter_state(next, State::SynSent as u8, false, 1);
+        self.proxy.count(svc.id).rs_other += 1;
+        self.ask_server(next, cx, out);
         true
     }
 
@@ -190,6 +240,27 @@ impl<P: Buffer> Lcore<P> {
             ttl: cx.snap.options.syn_proxy.ttl,
         };
         self.send_own(id, Dir::Outbound, &reset, cx, out);
+    }
+
+    /// The time of an open connection is up: without us neither end could read the other, so both are told, each by the number it expects.
+    #[cold]
+    pub(crate) fn tell_both(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        if State::from_number(self.conns.get(id).state) != State::Established {
+            return;
+        }
+        for dir in [Dir::Inbound, Dir::Outbound] {
+            let Some(session) = self.session(id) else { return };
+            let reset = Segment {
+                tuple: self.conns.tuple(id, dir.opposite()).reversed(),
+                seq: session.heard[dir.opposite() as usize].ack,
+                ack: 0,
+                flags: tcp::flag::RST,
+                window: 0,
+                options: Options::default(),
+                ttl: cx.snap.options.default_ttl,
+            };
+            self.send_own(id, dir, &reset, cx, out);
+        }
     }
 
     /// Throws away what waits in a session.
@@ -210,24 +281,23 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<()> {
+        let bytes = &pkt.data()[received.parsed.l3..];
+        let l4 = &bytes[usize::from(received.ip.header_len)..usize::from(received.ip.total_len)];
+        let conn = self.conns.get(id);
+        let (at, service, seq_delta) = (conn.session, conn.service, conn.seq_delta);
+        if !self.proxy.sessions.get_mut(at).hears(l4, dir, seq_delta) {
+            self.proxy.count(service).bad_reset += 1;
+            return drop(DropReason::SynProxyReset);
+        }
         match dir {
-            Dir::Inbound => {
-                let service = self.conns.get(id).service;
-                match cx.snap.services.get(service.index()).and_then(Option::as_ref) {
-                    Some(svc) if svc.syn_proxy => self.reopen_proxied(id, pkt, received, svc, cx, out),
-                    _ => Continue(()),
-                }
-            }
+            Dir::Inbound => match cx.snap.services.get(service.index()).and_then(Option::as_ref) {
+                Some(svc) if svc.syn_proxy => self.reopen_proxied(id, pkt, received, svc, cx, out),
+                _ => Continue(()),
+            },
             Dir::Outbound => {
-                let at = self.conns.get(id).session;
-                let bytes = &pkt.data()[received.parsed.l3..];
-                let storm = self.proxy.sessions.get_mut(at).is_storm(
-                    bytes,
-                    received.ip,
-                    cx.snap.options.syn_proxy.ack_storm_thresh,
-                );
-                if storm {
-                    self.proxy.counters.ack_storm += 1;
+                let most = cx.snap.options.syn_proxy.ack_storm_thresh;
+                if self.proxy.sessions.get_mut(at).is_storm(l4, most) {
+                    self.proxy.count(service).ack_storm += 1;
                     return drop(DropReason::SynProxyStorm);
                 }
                 Continue(())
@@ -278,13 +348,34 @@ impl<P: Buffer> Lcore<P> {
 }
 
 impl Session {
+    /// Notes how far the sender of a segment has heard the other side; `false` for a reset that the other side would not believe,
+    /// because its number is not where that side goes on hearing (RFC 5961 3.2). Without this, a blind reset would end the entry of a
+    /// connection both ends still keep.
+    fn hears(&mut self, l4: &[u8], dir: Dir, seq_delta: u32) -> bool {
+        let Some(header) = tcp::Header::parse(l4) else { return true };
+        if header.flags() & tcp::flag::RST != 0 {
+            // The number as the other side will read it.
+            let seq = match dir {
+                Dir::Inbound => header.seq().wrapping_add(seq_delta),
+                Dir::Outbound => header.seq().wrapping_add(self.seq_delta),
+            };
+            let Heard { ack, window } = self.heard[dir.opposite() as usize];
+            return seq.wrapping_sub(ack) <= u32::from(window.max(1)) << MAX_WSCALE;
+        }
+        let heard = &mut self.heard[dir as usize];
+        let ahead = header.ack().wrapping_sub(heard.ack) as i32 >= 0;
+        if ahead && header.flags() & (tcp::flag::ACK | tcp::flag::SYN) == tcp::flag::ACK {
+            *heard = Heard { ack: header.ack(), window: header.window() };
+        }
+        true
+    }
+
     /// Whether a server's segment is one more of more equal acknowledgements than `most`.
     ///
     /// Two ends that lost each other's place answer each acknowledgement with another, for ever. Repeats that tell of a loss carry
     /// selective acknowledgements or come no more often than the client has segments under way; those carry data, move on, or open
     /// the window do not count.
-    fn is_storm(&mut self, bytes: &[u8], ip: &Ip, most: u16) -> bool {
-        let Some(l4) = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return false };
+    fn is_storm(&mut self, l4: &[u8], most: u16) -> bool {
         let Some(header) = tcp::Header::parse(l4) else { return false };
         let end = header.header_len();
         let empty =

@@ -31,6 +31,12 @@ pub struct Session {
     pub window_shift: [i8; 2],
     /// How often the SYN to the server was repeated.
     pub retries: u8,
+    /// How many servers were asked before this one.
+    pub others: u8,
+    /// Whether the client's window is held closed until the server answers.
+    pub hold: bool,
+    /// What each side has heard of the other so far, by the direction in which it says so.
+    pub heard: [Heard; 2],
     /// The server's last acknowledgement without data, and how often it came in a row.
     pub storm: Storm,
     pub(super) held: List,
@@ -54,6 +60,15 @@ pub enum Stamps {
     Shifted,
     /// The client was promised them and the server does not do them: taken out on the way to it.
     Removed,
+}
+
+/// How far one side has heard the other, as in its own packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Its greatest acknowledgement.
+    pub ack: u32,
+    /// Its last window, not scaled.
+    pub window: u16,
 }
 
 /// Equal acknowledgements in a row.
@@ -91,6 +106,9 @@ impl Session {
             stamps: Stamps::None,
             window_shift: [0; 2],
             retries: 0,
+            others: 0,
+            hold: false,
+            heard: [Heard { ack: cookie.wrapping_add(1), window: 0 }, Heard::default()],
             storm: Storm::default(),
             held: List { first: NIL, last: NIL, len: 0 },
         }
@@ -109,10 +127,12 @@ pub struct Sessions<P> {
     slots: Vec<Slot<P>>,
     free_slot: u32,
     held: usize,
+    held_bytes: u64,
 }
 
 struct Slot<P> {
     pkt: Option<(PortId, P)>,
+    bytes: u32,
     next: u32,
 }
 
@@ -123,9 +143,10 @@ impl<P> Sessions<P> {
         Sessions {
             sessions: Vec::with_capacity(sessions),
             free: Vec::with_capacity(sessions),
-            slots: (0..packets).map(|at| Slot { pkt: None, next: chain(at) }).collect(),
+            slots: (0..packets).map(|at| Slot { pkt: None, bytes: 0, next: chain(at) }).collect(),
             free_slot: if packets == 0 { NIL } else { 0 },
             held: 0,
+            held_bytes: 0,
         }
     }
 
@@ -142,6 +163,11 @@ impl<P> Sessions<P> {
     /// Packets that wait in all sessions together.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// Their bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     /// Keeps a session; `None` when there is no room.
@@ -177,17 +203,17 @@ impl<P> Sessions<P> {
         &mut self.sessions[at as usize]
     }
 
-    /// Lets a packet that came in by `port` wait; hands it back when no more may.
+    /// Lets a packet of so many bytes that came in by `port` wait; hands it back when no more may.
     ///
     /// # Errors
     /// The packet.
-    pub fn hold(&mut self, at: u32, port: PortId, pkt: P) -> Result<(), P> {
+    pub fn hold(&mut self, at: u32, port: PortId, pkt: P, bytes: u32) -> Result<(), P> {
         let slot = self.free_slot;
         if slot == NIL {
             return Err(pkt);
         }
         self.free_slot = self.slots[slot as usize].next;
-        self.slots[slot as usize] = Slot { pkt: Some((port, pkt)), next: NIL };
+        self.slots[slot as usize] = Slot { pkt: Some((port, pkt)), bytes, next: NIL };
         let list = &mut self.sessions[at as usize].held;
         match list.last {
             NIL => list.first = slot,
@@ -197,6 +223,7 @@ impl<P> Sessions<P> {
         list.last = slot;
         list.len += 1;
         self.held += 1;
+        self.held_bytes += u64::from(bytes);
         Ok(())
     }
 
@@ -211,6 +238,7 @@ impl<P> Sessions<P> {
             list.last = NIL;
         }
         self.held -= 1;
+        self.held_bytes -= u64::from(taken.bytes);
         taken.next = std::mem::replace(&mut self.free_slot, slot);
         taken.pkt.take()
     }
@@ -226,17 +254,18 @@ mod tests {
         let [a, b] =
             [1, 2].map(|n| sessions.insert(Session::pending(n, n, Offer::default())).expect("room for two"));
         assert_eq!(sessions.insert(Session::pending(3, 3, Offer::default())), None);
-        assert_eq!(sessions.hold(a, PortId(1), 10), Ok(()));
-        assert_eq!(sessions.hold(b, PortId(2), 20), Ok(()));
-        assert_eq!(sessions.hold(a, PortId(1), 11), Ok(()));
-        assert_eq!(sessions.hold(b, PortId(2), 21), Err(21));
+        assert_eq!(sessions.hold(a, PortId(1), 10, 100), Ok(()));
+        assert_eq!(sessions.hold(b, PortId(2), 20, 100), Ok(()));
+        assert_eq!(sessions.hold(a, PortId(1), 11, 100), Ok(()));
+        assert_eq!(sessions.hold(b, PortId(2), 21, 100), Err(21));
         assert_eq!((sessions.get(a).held(), sessions.get(b).held(), sessions.held()), (2, 1, 3));
+        assert_eq!(sessions.held_bytes(), 300);
         assert_eq!(sessions.take_held(a), Some((PortId(1), 10)));
-        assert_eq!(sessions.hold(b, PortId(2), 21), Ok(()));
+        assert_eq!(sessions.hold(b, PortId(2), 21, 100), Ok(()));
         assert_eq!(sessions.take_held(a), Some((PortId(1), 11)));
         assert_eq!(sessions.take_held(a), None);
         assert_eq!([(); 3].map(|()| sessions.take_held(b).map(|(_, n)| n)), [Some(20), Some(21), None]);
-        assert_eq!(sessions.held(), 0);
+        assert_eq!((sessions.held(), sessions.held_bytes()), (0, 0));
         sessions.remove(a);
         assert_eq!(sessions.insert(Session::pending(3, 3, Offer::default())), Some(a));
     }

@@ -156,7 +156,7 @@ pub(super) const KEYS: &[Key] = &[
     switch(
         "ipvs_defs/tcp/synproxy/synack_options/learn",
         "on",
-        "Whether the shift follows what servers use; off where directors share a key_file.",
+        "Whether shift and timestamps follow what servers use. With a key_file it is off unless said: another director cannot know what this one learned.",
         |c| &mut c.options.syn_proxy.learn,
     ),
     switch("ipvs_defs/tcp/synproxy/synack_options/timestamp", "on", "Timestamps.", |c| {
@@ -189,6 +189,14 @@ pub(super) const KEYS: &[Key] = &[
         |c, n| c.options.syn_proxy.rs_syn_max_retry = n as u8,
     ),
     num(
+        "ipvs_defs/tcp/synproxy/rs_other",
+        Number(0, 9),
+        "1",
+        Reload,
+        "How many other servers are asked, one after the other, when one refuses or is silent. Then the client gets a reset.",
+        |c, n| c.options.syn_proxy.rs_other = n as u8,
+    ),
+    num(
         "ipvs_defs/tcp/synproxy/ack_storm_thresh",
         Number(1, 999),
         "100",
@@ -219,6 +227,42 @@ pub(super) const KEYS: &[Key] = &[
         Reload,
         "Resets a second towards one neighbourhood of clients and worker; 0 for no limit.",
         |c, n| c.options.syn_proxy.reset_rate = n,
+    ),
+    group(
+        "ipvs_defs/tcp/synproxy/auto",
+        "When the proxy stands before services that have it under load only (ipvsadm -j auto).",
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/auto/syn_rate",
+        Number(0, 4_294_967_295),
+        "10000",
+        Reload,
+        "SYNs a second to a service from which on it stands there; 0 for never by that.",
+        |c, n| c.options.syn_proxy.auto.syn_rate = n,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/auto/half_open",
+        Number(1, 100),
+        "50",
+        Reload,
+        "Percentage of at least 64 handshakes of a second that stay half-open from which on it stands there; 100 for never by that.",
+        |c, n| c.options.syn_proxy.auto.half_open = n as u8,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/auto/calm",
+        Number(1, 3600),
+        "30",
+        Reload,
+        "Seconds with less than half of either after which it steps aside.",
+        |c, n| c.options.syn_proxy.auto.calm = n as u16,
+    ),
+    num(
+        "ipvs_defs/tcp/synproxy/auto/known",
+        Number(0, 3600),
+        "60",
+        Reload,
+        "Seconds in which a neighbourhood of clients (/24, /56) that has proved itself passes by it, 50 times a second at most.",
+        |c, n| c.options.syn_proxy.auto.known = n as u16,
     ),
     group(
         "ipvs_defs/tcp/synproxy/conn_reuse_state",

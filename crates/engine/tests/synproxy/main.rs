@@ -6,7 +6,12 @@
 //!   client 10.1.0.1 ── dpdk0 ── director, vip 10.1.0.100:80 ── dpdk0.102 ── servers 10.2.0.1:8080, .2:8080
 //! ```
 
+mod auto;
+mod checklist;
+mod example;
+#[path = "../seen/mod.rs"]
 mod seen;
+mod strength;
 
 use engine::sim::Sim;
 use engine::sim::world::{self, CLIENT, DIRECTOR, Names, PORT, V4, V6, at};
@@ -482,7 +487,7 @@ fn r11_deferring_waits_for_data_and_says_so_in_a_counter() {
 
 #[test]
 fn r12_a_silent_server_is_asked_again_with_growing_pauses_and_then_the_client_is_told() {
-    let mut sim = proxied(1, |_| {});
+    let mut sim = proxied(1, |config| config.rs_other = 0);
     let (client, _) = Client::syn(&mut sim, V4, 1, &PLAIN);
     let first = client.proves(&mut sim).syn;
     let mut asked = Vec::new();
@@ -519,7 +524,7 @@ fn r12_a_silent_server_is_asked_again_with_growing_pauses_and_then_the_client_is
 
 #[test]
 fn r12_a_refusing_server_becomes_the_clients_reset() {
-    let mut sim = proxied(1, |_| {});
+    let mut sim = proxied(1, |config| config.rs_other = 0);
     let (client, _) = Client::syn(&mut sim, V4, 1, &PLAIN);
     let server = client.proves(&mut sim);
     server.sends(&mut sim, Segment { seq: 0, ack: server.ack(0), flags: RST | ACK, ..Segment::default() });
@@ -531,6 +536,81 @@ fn r12_a_refusing_server_becomes_the_clients_reset() {
     );
     assert_eq!((counter(&sim, "SYNPROXY_RS_REFUSED"), sim.lcores[0].held()), (1, 0));
     assert_eq!(client.state(&sim), Some(ConnState::Close));
+}
+
+#[test]
+fn r12_another_server_is_asked_in_place_of_one_that_refuses_or_is_silent() {
+    for names in [V4, V6] {
+        for refuses in [true, false] {
+            let mut sim = proxied(1, |config| config.rs_syn_max_retry = 0);
+            let (client, _) = Client::syn(&mut sim, names, 1, &PLAIN);
+            let k = client.cookie.wrapping_add(1);
+            client.sends(&mut sim, Segment { seq: C + 1, ack: k, flags: ACK, payload: b"q", options: &[] });
+            let first = Server { syn: one(&mut sim), at: 0 };
+            match refuses {
+                true => first.sends(
+                    &mut sim,
+                    Segment { seq: 0, ack: first.ack(0), flags: RST | ACK, ..Segment::default() },
+                ),
+                false => sim.pass(2_500),
+            }
+            let second = Server { syn: one(&mut sim), at: 0 };
+            assert!(second.syn.tcp().syn, "the client hears nothing of it");
+            assert_ne!(second.syn.dst, first.syn.dst);
+            assert_eq!(second.syn.options(), first.syn.options());
+            // An answer of the first one comes too late.
+            first.accepts(&mut sim, &PLAIN);
+            assert!(sim.sent().is_empty());
+            second.accepts(&mut sim, &PLAIN);
+            assert_eq!(
+                numbers(&one(&mut sim)),
+                (second.ack(0), R + 1, &b"q"[..]),
+                "what the client sent waited"
+            );
+            assert_eq!((sim.conns(), counter(&sim, "SYNPROXY_RS_OTHER")), (1, 1));
+            second.sends(
+                &mut sim,
+                Segment { seq: R + 1, ack: second.ack(1), flags: ACK, payload: b"a", options: &[] },
+            );
+            assert_eq!(numbers(&one(&mut sim)), (k, C + 2, &b"a"[..]));
+        }
+    }
+}
+
+#[test]
+fn r12_no_more_servers_are_asked_than_may_be() {
+    let mut sim = proxied(1, |config| config.rs_other = 1);
+    let (client, _) = Client::syn(&mut sim, V4, 1, &PLAIN);
+    let mut server = client.proves(&mut sim);
+    for _ in 0..2 {
+        server
+            .sends(&mut sim, Segment { seq: 0, ack: server.ack(0), flags: RST | ACK, ..Segment::default() });
+        server = Server { syn: one(&mut sim), at: 0 };
+    }
+    assert!(server.syn.tcp().rst, "the client is told");
+    assert_eq!(server.syn.dst, at(V4.client, 1));
+    assert_eq!((counter(&sim, "SYNPROXY_RS_REFUSED"), counter(&sim, "SYNPROXY_RS_OTHER")), (2, 1));
+}
+
+#[test]
+fn a_blind_reset_ends_nothing_and_a_true_one_does() {
+    for (from_server, true_one) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut sim = proxied(1, |_| {});
+        let (client, server) = open(&mut sim, V4, 1, &PLAIN, &PLAIN);
+        let off = if true_one { 0 } else { 0x7000_0000 };
+        match from_server {
+            true => server.sends(
+                &mut sim,
+                Segment { seq: (R + 1).wrapping_add(off), flags: RST, ..Segment::default() },
+            ),
+            false => client.sends(&mut sim, Segment { seq: C + 1 + off, flags: RST, ..Segment::default() }),
+        }
+        assert_eq!(sim.sent().len(), usize::from(true_one));
+        assert_eq!(counter(&sim, "SYNPROXY_BAD_RESET"), u64::from(!true_one));
+        assert_eq!(sim.drops(DropReason::SynProxyReset), u64::from(!true_one));
+        let expected = if true_one { ConnState::Close } else { ConnState::Established };
+        assert_eq!(client.state(&sim), Some(expected));
+    }
 }
 
 #[test]
@@ -610,8 +690,8 @@ fn r15_garbage_is_dropped_by_name() {
     *wrong.last_mut().expect("bytes") ^= 1;
     for (frame, reason) in [
         (wrong, DropReason::L4Checksum),
-        (frame(V4.client, 1, 80, Segment { flags: SYN | FIN, ..syn }), DropReason::NotSyn),
-        (frame(V4.client, 1, 80, Segment { flags: SYN | RST, ..syn }), DropReason::NotSyn),
+        (frame(V4.client, 1, 80, Segment { flags: SYN | FIN, ..syn }), DropReason::BadFlags),
+        (frame(V4.client, 1, 80, Segment { flags: SYN | RST, ..syn }), DropReason::BadFlags),
         (frame(V4.client, 0, 80, syn), DropReason::PortZero),
         (frame(V4.vip, 80, 80, syn), DropReason::OwnSource),
         (frame("224.0.0.1", 1, 80, syn), DropReason::Martian),
