@@ -271,6 +271,7 @@ impl Line {
                 self.options.conn_timeout = Some(values::number(name, value, 0, values::MONTH)?)
             }
             Opt::ProxyProtocol => self.options.proxy_protocol = Some(values::proxy_protocol(name, value)?),
+            Opt::Echo => self.options.echo = Some(values::echo(name, value)?),
             Opt::DestCheck => {
                 let checks = self.options.dest_check.take().unwrap_or_default();
                 self.options.dest_check = Some(values::dest_check(name, value, checks)?);

@@ -131,7 +131,8 @@ pub fn heading(opt: Opt) -> &'static str {
         | Opt::ExpireQuiescent
         | Opt::ProxyProtocol
         | Opt::Quic
-        | Opt::DestCheck => "Options of services (-A, -E)",
+        | Opt::DestCheck
+        | Opt::Echo => "Options of services (-A, -E)",
         Opt::RealServer
         | Opt::Gatewaying
         | Opt::Ipip

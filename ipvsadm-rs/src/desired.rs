@@ -197,5 +197,6 @@ fn patch(now: &ServiceOptions, wanted: &ServiceOptions) -> ServiceOptionsPatch {
         proxy_protocol: changed(&now.proxy_protocol, &wanted.proxy_protocol),
         quic: changed(&now.quic, &wanted.quic),
         dest_check: changed::<DestCheck>(&now.dest_check, &wanted.dest_check),
+        echo: changed(&now.echo, &wanted.echo),
     }
 }

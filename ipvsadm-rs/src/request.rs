@@ -222,6 +222,9 @@ fn check_options(line: &Line, key: &ServiceKey) -> Result<(), String> {
     if line.options.synproxy.is_some_and(SynProxy::is_on) && transport != Some(Transport::Tcp) {
         return Err("--synproxy is for TCP services".to_owned());
     }
+    if line.options.echo.is_some() && !matches!(transport, Some(Transport::Icmp | Transport::Icmpv6)) {
+        return Err("--echo is for ICMP services".to_owned());
+    }
     let named = !line.scheduler.is_empty() && line.scheduler != CONHASH;
     if line.options.hash_target.is_some() && named {
         return Err(format!("--hash-target belongs to the scheduler {CONHASH}"));

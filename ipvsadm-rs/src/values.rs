@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use model::Transport;
 use model::options::{
-    AccessSubject, DestCheck, ExternalCheck, HashTarget, PassiveCheck, ProxyProtocol, ProxyVersion, Recovery,
-    SynProxy,
+    AccessSubject, DestCheck, EchoPolicy, ExternalCheck, HashTarget, PassiveCheck, ProxyProtocol,
+    ProxyVersion, Recovery, SynProxy,
 };
 
 use crate::address;
@@ -68,6 +68,11 @@ pub fn hash_target(name: &str, text: &str) -> Result<HashTarget, String> {
         "sip" => Ok(HashTarget::SourceIp),
         _ => Ok(HashTarget::QuicId),
     }
+}
+
+/// Who answers queries.
+pub fn echo(name: &str, text: &str) -> Result<EchoPolicy, String> {
+    text.parse().map_err(|what| format!("{name} {what}"))
 }
 
 /// A PROXY protocol header, or none; in capitals or not.

@@ -13,17 +13,18 @@ use sockopt::{Code, Status};
 /// `NotSupported`.
 pub fn service(key: &ServiceKey) -> Result<(), Status> {
     match key {
-        ServiceKey::Endpoint { transport: Transport::Tcp | Transport::Udp, .. } => Ok(()),
-        ServiceKey::Endpoint { transport, .. } => {
-            Err(lacking(format!("{transport} services are not balanced yet: tcp and udp are")))
-        }
+        ServiceKey::Endpoint { transport, .. } => balanced(*transport),
         ServiceKey::FwMark { mark, .. } => Err(lacking(format!(
             "no packet carries the mark {mark}: marks are set by a firewall, and none runs in front of the director"
         ))),
-        ServiceKey::Match(rule) if matches!(rule.transport, Transport::Tcp | Transport::Udp) => Ok(()),
-        ServiceKey::Match(rule) => {
-            Err(lacking(format!("match services of {} are not there yet: tcp and udp are", rule.transport)))
-        }
+        ServiceKey::Match(rule) => balanced(rule.transport),
+    }
+}
+
+fn balanced(transport: Transport) -> Result<(), Status> {
+    match transport {
+        Transport::Tcp | Transport::Udp | Transport::Icmp | Transport::Icmpv6 => Ok(()),
+        Transport::Sctp => Err(lacking("sctp services are not balanced yet: tcp, udp and icmp are")),
     }
 }
 
@@ -68,6 +69,7 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         proxy_protocol,
         quic,
         dest_check,
+        echo: _,
     } = options;
     let asked = [
         (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),

@@ -132,6 +132,8 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
             masquerades: false,
+            echo: service.spec.options.echo,
+            alive: 0,
             rule,
         };
         compiled.hashing.table = state.tables.get(compiled.id, || compiled.table(dests));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use model::link::LinkChange;
 use model::net::{IfAddr, RouteSpec};
-use model::options::{AccessList, DestCheck};
+use model::options::{AccessList, DestCheck, EchoPolicy};
 use model::{DestSpec, Family, Forwarding, ServiceOptions, ServiceOptionsPatch, Timeouts};
 use sockopt::Set;
 
@@ -91,6 +91,7 @@ fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
         proxy_protocol,
         quic,
         dest_check,
+        echo,
     } = options;
     ServiceOptionsPatch {
         conn_timeout: *conn_timeout,
@@ -100,6 +101,7 @@ fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
         proxy_protocol: proxy_protocol.is_some().then_some(*proxy_protocol),
         quic: quic.then_some(true),
         dest_check: (*dest_check != DestCheck::default()).then(|| dest_check.clone()),
+        echo: (*echo != EchoPolicy::default()).then_some(*echo),
     }
 }
 
@@ -121,6 +123,7 @@ fn options(patch: &ServiceOptionsPatch) -> String {
         None => ", proxy-protocol off".to_owned(),
         Some(header) => format!(", proxy-protocol {header}"),
     }));
+    parts.extend(patch.echo.map(|echo| format!(", echo {echo}")));
     parts.extend(patch.dest_check.as_ref().map(|check| match (check.passive, check.external.as_slice()) {
         (None, []) => ", dest-check off".to_owned(),
         (passive, external) => {

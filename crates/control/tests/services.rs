@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use control::Effect;
 use engine::ids::{DestId, LinkId, ServiceId};
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::{AccessList, AccessSubject, HashTarget, PassiveCheck, Recovery, SynProxy};
+use model::options::{AccessList, AccessSubject, EchoPolicy, HashTarget, PassiveCheck, Recovery, SynProxy};
 use model::rule::{EndpointRange, MatchRule};
 use model::service::Granularity;
 use model::{
@@ -162,6 +162,16 @@ fn options_that_do_not_fit_the_service_are_refused() {
         ),
         (
             key(),
+            ServiceOptions { echo: EchoPolicy::Local, ..none() },
+            "who answers queries (--echo) is for icmp only",
+        ),
+        (
+            endpoint(Transport::Icmp, "10.1.0.9:0"),
+            ServiceOptions { echo: EchoPolicy::Alive(0), ..none() },
+            "echo alive:0: 1 to 65535 servers expected",
+        ),
+        (
+            key(),
             check(0, 3, None),
             "check 0,3s: counts and times from 1, the first inhibition not above the last expected",
         ),
@@ -176,6 +186,69 @@ fn options_that_do_not_fit_the_service_are_refused() {
         let expected = (Code::Invalid, format!("service {key}: {text}"));
         assert_eq!(refused(&mut state, service(key, by("rr"), options)), expected);
     }
+}
+
+/// Requirement R-1 of the specification.
+#[test]
+fn r_1_icmp_services_have_port_0_and_need_no_persistence() {
+    let mut state = balanced();
+    for (transport, vip, server) in [
+        (Transport::Icmp, "10.1.0.100:0", "10.2.0.11:0"),
+        (Transport::Icmpv6, "[fd01::100]:0", "[fd02::11]:0"),
+    ] {
+        let key = endpoint(transport, vip);
+        let options = ServiceOptions { echo: EchoPolicy::Alive(2), ..ServiceOptions::default() };
+        set(&mut state, service(key.clone(), by("rr"), options));
+        for forwarding in [Forwarding::Nat, Forwarding::DirectRouting, Forwarding::FullNat] {
+            let spec = DestSpec { forwarding, ..fullnat(1) };
+            if forwarding != Forwarding::Nat {
+                set(&mut state, Set::DelDest(key.clone(), at(server)));
+            }
+            set(&mut state, Set::AddDest(key.clone(), at(server), spec));
+        }
+        let snap = control::compile(&state);
+        let svc = snap.find_service(transport, at(vip).ip(), 0).expect("workers find it");
+        assert_eq!((svc.echo, svc.dests.len()), (EchoPolicy::Alive(2), 1));
+        // Of IPv4 the two servers of the web count too, and this one is one of them.
+        assert_eq!(svc.alive, if transport == Transport::Icmp { 2 } else { 1 });
+    }
+    // Other protocols still need persistence.
+    let (code, text) = refused(&mut state, service(tcp("10.1.0.9:0"), by("rr"), ServiceOptions::default()));
+    assert_eq!(
+        (code, text.as_str()),
+        (Code::Invalid, "service tcp 10.1.0.9:0: port 0 stands for any port and needs persistence (-p)")
+    );
+}
+
+#[test]
+fn a_match_rule_of_icmp_has_no_ports_and_its_own_family() {
+    let range = |ports: (u16, u16)| EndpointRange {
+        first: ip("10.9.0.1"),
+        last: ip("10.9.0.9"),
+        first_port: ports.0,
+        last_port: ports.1,
+    };
+    let rule = |transport, family, ports| MatchRule {
+        transport,
+        family,
+        src: Some(range(ports)),
+        dst: None,
+        iif: None,
+        oif: None,
+    };
+    let mut state = balanced();
+    for (rule, what) in [
+        (rule(Transport::Icmp, Family::Inet, (1, 9)), "icmp has no ports, leave them out of the range"),
+        (rule(Transport::Icmpv6, Family::Inet, (0, 0)), "IPv4 has icmp, not icmpv6"),
+    ] {
+        let expected = (Code::Invalid, format!("match {rule}: {what}"));
+        assert_eq!(
+            refused(&mut state, service(ServiceKey::Match(rule), by("rr"), ServiceOptions::default())),
+            expected
+        );
+    }
+    let rule = rule(Transport::Icmp, Family::Inet, (0, 0));
+    set(&mut state, service(ServiceKey::Match(rule), by("rr"), ServiceOptions::default()));
 }
 
 #[test]

@@ -332,7 +332,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     #[inline(always)]
-    fn account(&mut self, id: ConnId, dir: Dir, ip: &Ip) {
+    pub(crate) fn account(&mut self, id: ConnId, dir: Dir, ip: &Ip) {
         let conn = self.conns.get(id);
         let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) else { return };
         let bytes = u64::from(ip.total_len);

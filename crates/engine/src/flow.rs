@@ -145,8 +145,9 @@ fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
     (udp::LEN..=l4.len()).contains(&header.len()).then_some((header.sport(), header.dport()))
 }
 
+/// The tuple of an accepted packet with these ports.
 #[inline(always)]
-fn tuple(bytes: &[u8], ip: &Ip, sport: u16, dport: u16) -> Option<Tuple> {
+pub(crate) fn tuple(bytes: &[u8], ip: &Ip, sport: u16, dport: u16) -> Option<Tuple> {
     Some(if ip.six {
         let h = ipv6::Header::parse(bytes)?;
         Tuple::V6(Tuple6 { src: h.src(), dst: h.dst(), sport, dport })

@@ -109,6 +109,7 @@ pub struct Lcore<P> {
     pub(crate) links: Vec<LinkCounters>,
     pub(crate) errors: Limiter,
     pub(crate) relayed: PrefixLimiter,
+    pub(crate) echoes: PrefixLimiter,
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
@@ -131,6 +132,7 @@ impl<P: Buffer> Lcore<P> {
             links: Vec::new(),
             errors: Limiter::default(),
             relayed: PrefixLimiter::new(config.seed.rotate_left(47)),
+            echoes: PrefixLimiter::new(config.seed.rotate_left(53)),
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
@@ -413,10 +415,20 @@ impl<P: Buffer> Lcore<P> {
         self.conns.bytes()
     }
 
-    /// Up to `max` connections from slot `from` on, and the slot to go on with; `None` at the end.
+    /// Up to `max` connections, or one entry more, from slot `from` on, and the slot to go on with; `None` at the end.
     pub fn list_conns(&self, from: usize, max: usize, now: Tick) -> (Vec<ConnEntry>, Option<usize>) {
         let mut ids = self.conns.iter_from(from);
-        let entries = ids.by_ref().take(max).map(|id| self.listed(id, now)).collect();
+        let mut entries = Vec::new();
+        while entries.len() < max
+            && let Some(id) = ids.next()
+        {
+            entries.push(self.listed(id, Dir::Inbound, now));
+            let conn = self.conns.get(id);
+            // Question and answer are a pair of entries with one lifetime.
+            if conn.proto() == proto::ICMP && conn.forwarding.is_two_way() {
+                entries.push(self.listed(id, Dir::Outbound, now));
+            }
+        }
         (entries, ids.next().map(|id| id.0 as usize))
     }
 
@@ -429,14 +441,22 @@ impl<P: Buffer> Lcore<P> {
         now: Tick,
     ) -> Option<ConnEntry> {
         let tuple = crate::conn::Tuple::new(source, target)?;
-        let (id, _) = self.conns.find(&self.conns.probe(tuple, transport.number()))?;
-        Some(self.listed(id, now))
+        let proto = if transport == Transport::Icmpv6 { proto::ICMP } else { transport.number() };
+        let (id, dir) = self.conns.find(&self.conns.probe(tuple, proto))?;
+        let dir = if proto == proto::ICMP { dir } else { Dir::Inbound };
+        Some(self.listed(id, dir, now))
     }
 
-    fn listed(&self, id: ConnId, now: Tick) -> ConnEntry {
+    /// A connection as seen from where packets of `dir` come from.
+    fn listed(&self, id: ConnId, dir: Dir, now: Tick) -> ConnEntry {
         let conn = self.conns.get(id);
-        let (inbound, outbound) = (self.conns.tuple(id, Dir::Inbound), self.conns.tuple(id, Dir::Outbound));
-        let transport = if conn.proto() == proto::TCP { Transport::Tcp } else { Transport::Udp };
+        let (inbound, outbound) = (self.conns.tuple(id, dir), self.conns.tuple(id, dir.opposite()));
+        let transport = match conn.proto() {
+            proto::TCP => Transport::Tcp,
+            proto::ICMP if conn.is_ipv6(dir) => Transport::Icmpv6,
+            proto::ICMP => Transport::Icmp,
+            _ => Transport::Udp,
+        };
         ConnEntry {
             lcore: self.config.id.0,
             transport,

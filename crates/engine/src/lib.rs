@@ -25,6 +25,7 @@ pub mod neigh;
 mod output;
 pub mod pipeline;
 pub mod proto;
+mod query;
 mod relay;
 pub mod route;
 pub mod sched;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::checksum::Delta;
 use packet::{Buffer, ether, ipv4, ipv6};
 
-use crate::conn::{ConnId, Dir, Egress};
+use crate::conn::{ConnId, Dir, Egress, Tuple};
 use crate::flow::Parsed;
 use crate::forward::{Forwarding, Room};
 use crate::icmp::{self, Problem};
@@ -245,4 +245,25 @@ pub(crate) fn count_down(bytes: &mut [u8], six: bool) {
     h[8] = (new >> 8) as u8;
     let sum = u16::from_be_bytes([h[10], h[11]]);
     h[10..12].copy_from_slice(&Delta::default().word(old, new).apply(sum).to_be_bytes());
+}
+
+/// Gives a packet other addresses. The checksum of an IPv4 header follows, that of the upper layer does not.
+pub(crate) fn readdress(bytes: &mut [u8], six: bool, new: &Tuple) {
+    match *new {
+        Tuple::V4(t) if !six => {
+            let Some(h) = bytes.first_chunk_mut::<{ ipv4::LEN }>() else { return };
+            let long = |at: usize| u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
+            let delta = Delta::default().long(long(ipv4::at::SRC), t.src).long(long(ipv4::at::DST), t.dst);
+            h[ipv4::at::SRC..ipv4::at::SRC + 4].copy_from_slice(&t.src.to_be_bytes());
+            h[ipv4::at::DST..ipv4::at::DST + 4].copy_from_slice(&t.dst.to_be_bytes());
+            let sum = u16::from_be_bytes([h[10], h[11]]);
+            h[10..12].copy_from_slice(&delta.apply(sum).to_be_bytes());
+        }
+        Tuple::V6(t) if six => {
+            let Some(h) = bytes.first_chunk_mut::<{ ipv6::LEN }>() else { return };
+            h[ipv6::at::SRC..ipv6::at::SRC + 16].copy_from_slice(&t.src.to_be_bytes());
+            h[ipv6::at::DST..ipv6::at::DST + 16].copy_from_slice(&t.dst.to_be_bytes());
+        }
+        _ => debug_assert!(false, "addresses of the packet's own family"),
+    }
 }

@@ -14,7 +14,7 @@
 use packet::icmp::{CHECKSUM, LEN, v4, v6};
 use packet::proto::{ICMP, ICMPV6};
 use packet::quote::{Instead, Quote};
-use packet::{Buffer, checksum, ipv4, ipv6};
+use packet::{Buffer, checksum};
 
 use std::ops::ControlFlow::Continue;
 
@@ -23,7 +23,7 @@ use crate::flow::Parsed;
 use crate::forward::Plan;
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
-use crate::output::{Ttl, count_down};
+use crate::output::{Ttl, count_down, readdress};
 use crate::pipeline::Cx;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
@@ -37,9 +37,12 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn is_about_ours(&self, message: &[u8], six: bool, cx: Cx<'_>) -> bool {
         let Some((&[kind, ..], quoted)) = message.split_first_chunk::<LEN>() else { return false };
         let Some(quote) = Quote::parse(quoted, six).filter(|_| is_relayed(kind, six)) else { return false };
-        let answered = tuple_of(&quote).reversed();
-        cx.snap.lookup.service_of_server(quote.proto, answered.source()).is_some()
-            || self.conns.find(&self.conns.probe(answered, quote.proto)).is_some()
+        let probe = self.answered(&quote);
+        let mut server = probe.tuple.source();
+        if probe.proto == ICMP {
+            server.set_port(0);
+        }
+        cx.snap.lookup.service_of_server(quote.proto, server).is_some() || self.conns.find(&probe).is_some()
     }
 
     /// An ICMP error to one of our addresses, or about a connection of ours, its checksum verified for IPv6 only.
@@ -62,9 +65,7 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::L4Checksum);
         }
         let Some(quote) = Quote::parse(&message[LEN..], ip.six) else { return drop(DropReason::IcmpQuote) };
-        // The quoted packet was sent to where answers come from.
-        let answered = tuple_of(&quote).reversed();
-        let probe = self.conns.probe(answered, quote.proto);
+        let probe = self.answered(&quote);
         let Some((id, dir)) = self.conns.find(&probe) else { return self.ask_others(&probe, cx) };
         let receiver = self.conns.tuple(id, dir.opposite());
         if !self.relayed.allows(receiver.source().ip(), RELAYED_PER_SECOND, cx.now) {
@@ -84,11 +85,18 @@ impl<P: Buffer> Lcore<P> {
         let instead = self.instead(id, dir, &receiver);
         let bytes = &mut pkt.data_mut()[parsed.l3..to];
         quote.rewrite(&mut bytes[usize::from(ip.header_len) + LEN..], &instead);
-        readdress(bytes, ip, &receiver.reversed());
+        readdress(bytes, ip.six, &receiver.reversed());
+        sum_up(bytes, ip, &receiver.reversed());
         if ttl == Ttl::Count {
             count_down(bytes, ip.six);
         }
         self.leave(pkt, parsed, ip, hop, cx)
+    }
+
+    /// Answers to the quoted packet: it was sent to where they come from.
+    fn answered(&self, quote: &Quote) -> Probe {
+        let proto = if quote.proto == ICMPV6 { ICMP } else { quote.proto };
+        self.conns.probe(tuple_of(quote).reversed(), proto)
     }
 
     /// What the quote says to its receiver: what the receiver itself had sent, `receiver` being the tuple of that.
@@ -142,25 +150,13 @@ fn tuple_of(quote: &Quote) -> Tuple {
     }
 }
 
-/// Gives an error other outer addresses, and the checksums that follow; `bytes` begin with its IP header and end with it.
-fn readdress(bytes: &mut [u8], ip: &Ip, new: &Tuple) {
-    let (header, message) = bytes.split_at_mut(usize::from(ip.header_len));
+/// Computes the checksum of an error anew, whose addresses are now those of `new`; `bytes` begin with its IP header and end with it.
+fn sum_up(bytes: &mut [u8], ip: &Ip, new: &Tuple) {
+    let message = &mut bytes[usize::from(ip.header_len)..];
     let pseudo = match *new {
-        Tuple::V4(t) => {
-            header[ipv4::at::SRC..ipv4::at::SRC + 4].copy_from_slice(&t.src.to_be_bytes());
-            header[ipv4::at::DST..ipv4::at::DST + 4].copy_from_slice(&t.dst.to_be_bytes());
-            header[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].fill(0);
-            let sum = checksum::checksum(header);
-            header[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
-            0
-        }
-        Tuple::V6(t) => {
-            header[ipv6::at::SRC..ipv6::at::SRC + 16].copy_from_slice(&t.src.to_be_bytes());
-            header[ipv6::at::DST..ipv6::at::DST + 16].copy_from_slice(&t.dst.to_be_bytes());
-            checksum::pseudo6(t.src, t.dst, ICMPV6, message.len())
-        }
+        Tuple::V4(_) => 0,
+        Tuple::V6(t) => checksum::pseudo6(t.src, t.dst, ICMPV6, message.len()),
     };
-    debug_assert!(ip.proto == ICMP || ip.proto == ICMPV6);
     message[CHECKSUM..CHECKSUM + 2].fill(0);
     let sum = !checksum::fold(pseudo + checksum::sum(message));
     message[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());

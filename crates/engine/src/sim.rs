@@ -431,6 +431,8 @@ pub mod world {
             conn_timeout: 0,
             weights: (0, 1),
             masquerades: false,
+            echo: Default::default(),
+            alive: 0,
             rule: None,
         }));
     }

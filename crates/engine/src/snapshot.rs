@@ -5,12 +5,13 @@
 //! it once a burst. Runtime truth (connections, counters, cursors) is never in here: dense numbers tie
 //! the two together, and a generation tells a reused slot from the old one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use model::Transport;
+use model::options::EchoPolicy;
 
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
@@ -110,6 +111,10 @@ pub struct Service {
     pub weights: (u32, u32),
     /// A server of it is reached by NAT; [`Snapshot::index`] sets it.
     pub masquerades: bool,
+    /// What becomes of queries (ICMP).
+    pub echo: EchoPolicy,
+    /// Servers with a weight, of all services at its address; [`Snapshot::index`] counts them for services that ask.
+    pub alive: u32,
 }
 
 impl Service {
@@ -191,6 +196,7 @@ impl Default for Options {
 impl Snapshot {
     /// Makes the lookup tables that follow from the public fields. Call once all fields are set.
     pub fn index(mut self) -> Self {
+        self.count_alive();
         for svc in self.services.iter_mut().flatten() {
             svc.weights = svc.weigh(&self.dests);
             let servers = svc.dests.iter().filter_map(|id| self.dests.get(id.index())?.as_ref());
@@ -204,6 +210,24 @@ impl Snapshot {
             port.vlans.sort_unstable();
         }
         self
+    }
+
+    /// Counts servers for services that answer queries while enough of them are there.
+    fn count_alive(&mut self) {
+        let asks = |svc: &&Service| matches!(svc.echo, EchoPolicy::Alive(_));
+        let asking: Vec<ServiceId> = self.services.iter().flatten().filter(asks).map(|svc| svc.id).collect();
+        for id in asking {
+            let Some(vip) = self.services.get(id.index()).and_then(|svc| Some(svc.as_ref()?.vip.ip())) else {
+                continue;
+            };
+            let same = self.services.iter().flatten().filter(|svc| svc.rule.is_none() && svc.vip.ip() == vip);
+            let dests = same.flat_map(|svc| &svc.dests).filter_map(|id| self.dests.get(id.index())?.as_ref());
+            let alive: HashSet<IpAddr> =
+                dests.filter(|dest| dest.weight > 0).map(|dest| dest.addr.ip()).collect();
+            if let Some(Some(svc)) = self.services.get_mut(id.index()) {
+                svc.alive = alive.len() as u32;
+            }
+        }
     }
 
     /// The service at exactly this protocol, address and port.

@@ -84,7 +84,10 @@ impl<P: Buffer> Lcore<P> {
             if self.is_about_ours(message, ip.six, cx) && (!ip.six || icmp6_checksum_ok(bytes, ip)) {
                 return self.relay_error(pkt, parsed, ip, cx, out);
             }
-            return self.pass(pkt, parsed, ip, cx, out);
+            return match self.query(pkt, parsed, link, cx, out) {
+                Some(step) => step,
+                None => self.pass(pkt, parsed, ip, cx, out),
+            };
         }
         let Some(&[kind, _]) = bytes[usize::from(ip.header_len)..].first_chunk::<2>() else {
             return drop(DropReason::L4Header);
@@ -107,6 +110,9 @@ impl<P: Buffer> Lcore<P> {
         if error {
             return drop(DropReason::IcmpUnrelated);
         }
+        if let Some(step) = self.query(pkt, parsed, link, cx, out).filter(|_| local) {
+            return step;
+        }
         if !request || !local || to_group(pkt) {
             return Continue(Verdict::Kernel(DropReason::Icmp));
         }
@@ -117,6 +123,9 @@ impl<P: Buffer> Lcore<P> {
     fn echo(&mut self, pkt: &mut P, parsed: &Parsed, ip: &Ip, link: &Link, cx: Cx<'_>) -> Step<Verdict> {
         let (at, len) = (parsed.l3, usize::from(ip.header_len));
         let Some(eth) = ether::Header::parse(pkt.data()) else { return drop(DropReason::Truncated) };
+        if !self.may_ask(&pkt.data()[at..], ip, cx.now) {
+            return drop(DropReason::EchoLimited);
+        }
         let bytes = &mut pkt.data_mut()[at..at + usize::from(ip.total_len)];
         let ttl = cx.snap.options.default_ttl;
         let answered = if ip.six { icmp::echo6(bytes, len, ttl) } else { icmp::echo4(bytes, len, ttl) };
@@ -245,7 +254,8 @@ fn is_link_local(addr: IpAddr) -> bool {
     }
 }
 
-fn icmp6_checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
+/// Whether the checksum of an ICMPv6 message is right; `bytes` are its packet.
+pub(crate) fn icmp6_checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
     let message = &bytes[usize::from(ip.header_len)..];
     ipv6::Header::parse(bytes).is_some_and(|h| {
         let pseudo = checksum::pseudo6(h.src(), h.dst(), packet::proto::ICMPV6, message.len());

@@ -151,6 +151,10 @@ drop_reasons! {
     IcmpQuote => "icmp_quote",
     /// ICMP error too many towards one neighbourhood.
     IcmpLimited => "icmp_limited",
+    /// A query that the service at its address leaves unanswered.
+    EchoPolicy => "echo_policy",
+    /// More queries than one neighbourhood may ask.
+    EchoLimited => "echo_limited",
     /// TTL or hop limit used up.
     Ttl => "ttl",
     /// Longer than the MTU and not to be fragmented.

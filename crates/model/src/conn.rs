@@ -39,6 +39,8 @@ pub enum ConnState {
     UdpOneWay,
     /// UDP: both directions seen.
     UdpNormal,
+    /// ICMP: the only state there is.
+    IcmpNormal,
 }
 
 /// One connection, as listings show it.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
@@ -24,6 +25,8 @@ pub struct ServiceOptions {
     pub quic: bool,
     /// How dead servers are noticed.
     pub dest_check: DestCheck,
+    /// What becomes of queries (ICMP).
+    pub echo: EchoPolicy,
 }
 
 /// A change of [`ServiceOptions`]; `None` leaves the option as it is.
@@ -43,6 +46,8 @@ pub struct ServiceOptionsPatch {
     pub quic: Option<bool>,
     /// Replaces all checks.
     pub dest_check: Option<DestCheck>,
+    /// What becomes of queries from now on.
+    pub echo: Option<EchoPolicy>,
 }
 
 impl ServiceOptionsPatch {
@@ -59,6 +64,59 @@ impl ServiceOptionsPatch {
         if let Some(check) = self.dest_check {
             options.dest_check = check;
         }
+        options.echo = self.echo.unwrap_or(options.echo);
+    }
+}
+
+/// What becomes of the queries that an ICMP service is asked: echo, and what else hosts answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum EchoPolicy {
+    /// They go to a server.
+    #[default]
+    Forward,
+    /// The director answers, as if there were no service.
+    Local,
+    /// The director answers while at least so many servers of all services at that address have a weight; from 1.
+    Alive(u16),
+    /// Nobody answers.
+    Drop,
+}
+
+impl fmt::Display for EchoPolicy {
+    /// As `--echo` takes it: `forward`, `local`, `alive:N` or `drop`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EchoPolicy::Forward => f.write_str("forward"),
+            EchoPolicy::Local => f.write_str("local"),
+            EchoPolicy::Alive(servers) => write!(f, "alive:{servers}"),
+            EchoPolicy::Drop => f.write_str("drop"),
+        }
+    }
+}
+
+impl FromStr for EchoPolicy {
+    type Err = String;
+
+    /// What [`EchoPolicy`] displays; `alive` alone is for one server.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, servers) = text.split_once(':').map_or((text, None), |(word, n)| (word, Some(n)));
+        match (word, servers) {
+            ("forward", None) => Ok(EchoPolicy::Forward),
+            ("local", None) => Ok(EchoPolicy::Local),
+            ("drop", None) => Ok(EchoPolicy::Drop),
+            ("alive", None) => Ok(EchoPolicy::Alive(1)),
+            ("alive", Some(n)) => match n.parse() {
+                Ok(servers @ 1..) => Ok(EchoPolicy::Alive(servers)),
+                _ => Err(format!("`{n}` servers: 1 to 65535 expected")),
+            },
+            _ => Err(format!("`{text}`: forward, local, alive[:N] or drop expected")),
+        }
+    }
+}
+
+impl Serialize for EchoPolicy {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
     }
 }
 
@@ -344,6 +402,17 @@ mod tests {
         let patch = ServiceOptionsPatch { quic: Some(true), conn_timeout: Some(0), ..Default::default() };
         patch.apply(&mut options);
         assert_eq!(options, ServiceOptions { synproxy: SynProxy::ON, quic: true, ..Default::default() });
+    }
+
+    #[test]
+    fn echo_policies_are_read_as_they_are_written() {
+        for text in ["forward", "local", "alive:1", "alive:65535", "drop"] {
+            assert_eq!(text.parse::<EchoPolicy>().map(|policy| policy.to_string()), Ok(text.to_owned()));
+        }
+        assert_eq!("alive".parse(), Ok(EchoPolicy::Alive(1)));
+        for text in ["alive:0", "alive:65536", "alive:", "local:1", "Drop", ""] {
+            assert!(text.parse::<EchoPolicy>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! The packet that an ICMP error quotes: the IP header of what could not be delivered and at least eight bytes of what it carried.
 
 use crate::checksum::{Delta, udp_shift_by};
+use crate::icmp::{self, Query};
 use crate::{ipv4, ipv6, proto, tcp, udp};
 
 /// Bytes of the upper layer that every error quotes (RFC 792; RFC 1812 4.3.2.3 asks for more).
@@ -10,7 +11,7 @@ pub const LEAST: usize = 8;
 /// Offset of a TCP header's flags.
 const FLAGS: usize = 13;
 
-/// A quoted TCP or UDP packet.
+/// A quoted TCP or UDP packet, or ICMP query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// IPv6, else IPv4.
@@ -21,9 +22,9 @@ pub struct Quote {
     pub src: u128,
     /// Destination address; IPv4 in the low 32 bits.
     pub dst: u128,
-    /// Source port.
+    /// Source port; of a query what stands for it.
     pub sport: u16,
-    /// Destination port.
+    /// Destination port; of a query what stands for it.
     pub dport: u16,
     /// Bytes before the upper layer.
     pub header_len: usize,
@@ -47,7 +48,7 @@ pub struct Instead {
 }
 
 impl Quote {
-    /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP or UDP, or of a fragment other than
+    /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP, UDP or a query, or of a fragment other than
     /// the first.
     pub fn parse(bytes: &[u8], six: bool) -> Option<Quote> {
         let (proto, src, dst, header_len) = if six {
@@ -59,12 +60,14 @@ impl Quote {
                 .filter(|h| h.version() == 4 && h.header_len() >= ipv4::LEN && !h.is_later_fragment())?;
             (header.proto(), u128::from(header.src()), u128::from(header.dst()), header.header_len())
         };
-        if !matches!(proto, proto::TCP | proto::UDP) {
-            return None;
-        }
         let upper = bytes.get(header_len..)?.first_chunk::<LEAST>()?;
-        let (sport, dport) =
-            (u16::from_be_bytes([upper[0], upper[1]]), u16::from_be_bytes([upper[2], upper[3]]));
+        let (sport, dport) = match (proto, six) {
+            (proto::TCP | proto::UDP, _) => {
+                (u16::from_be_bytes([upper[0], upper[1]]), u16::from_be_bytes([upper[2], upper[3]]))
+            }
+            (proto::ICMP, false) | (proto::ICMPV6, true) => Query::parse(upper, six)?.ports(),
+            _ => return None,
+        };
         Some(Quote { six, proto, src, dst, sport, dport, header_len })
     }
 
@@ -84,6 +87,9 @@ impl Quote {
             delta
         };
         let Some(l4) = bytes.get_mut(self.header_len..) else { return };
+        if matches!(self.proto, proto::ICMP | proto::ICMPV6) {
+            return self.renumber(l4, addresses, new);
+        }
         put(l4, 0, &new.sport.to_be_bytes());
         put(l4, 2, &new.dport.to_be_bytes());
         let delta = addresses.word(self.sport, new.sport).word(self.dport, new.dport);
@@ -95,6 +101,16 @@ impl Quote {
         let acknowledges = l4.get(FLAGS).is_some_and(|flags| flags & tcp::flag::ACK != 0);
         let delta = if acknowledges { add(l4, tcp::at::ACK, new.ack, delta) } else { delta };
         sum(l4, tcp::at::CHECKSUM, |old| delta.apply(old));
+    }
+
+    /// Gives a query another identifier.
+    fn renumber(&self, l4: &mut [u8], addresses: Delta, new: &Instead) {
+        let Some(query) = Query::parse(l4, self.six) else { return };
+        let id = if query.asks { new.sport } else { new.dport };
+        // Only ICMPv6 covers addresses.
+        let delta = if self.six { addresses } else { Delta::default() }.word(query.id, id);
+        put(l4, icmp::ID, &id.to_be_bytes());
+        sum(l4, icmp::CHECKSUM, |old| delta.apply(old));
     }
 }
 

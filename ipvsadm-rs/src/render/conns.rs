@@ -79,6 +79,7 @@ fn stock_state(conn: &ConnEntry) -> &'static str {
         (_, ConnState::Listen) => "LISTEN",
         (_, ConnState::SynAck) => "SYNACK",
         (_, ConnState::UdpOneWay | ConnState::UdpNormal) => "UDP",
+        (_, ConnState::IcmpNormal) => "ICMP",
     }
 }
 
@@ -101,6 +102,7 @@ fn dpvs_state(conn: &ConnEntry) -> &'static str {
         (_, ConnState::SynAck) => "SYNACK",
         (_, ConnState::UdpOneWay) => "UDP_ONEWAY",
         (_, ConnState::UdpNormal) => "UDP_NORM",
+        (_, ConnState::IcmpNormal) => "ICMP_NORMAL",
     }
 }
 

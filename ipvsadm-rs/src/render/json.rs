@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::{AccessSubject, DestCheck, HashTarget, ProxyProtocol, SynProxyWindow};
+use model::options::{AccessSubject, DestCheck, EchoPolicy, HashTarget, ProxyProtocol, SynProxyWindow};
 use model::stats::SynProxyStats;
 use model::{
     ConnEntry, ConnState, Counters, Family, Forwarding, Granularity, Rates, ServiceKey, Timeouts, Transport,
@@ -69,6 +69,7 @@ struct Service<'a> {
     expire_quiescent: bool,
     quic: bool,
     dest_check: &'a DestCheck,
+    echo: Option<EchoPolicy>,
     stats: Counters,
     rate: Rates,
     servers: Vec<Server>,
@@ -155,6 +156,7 @@ impl<'a> From<&'a ServiceEntry> for Service<'a> {
             expire_quiescent: options.expire_quiescent,
             quic: options.quic,
             dest_check: &options.dest_check,
+            echo: is_icmp(&entry.key).then_some(options.echo),
             stats: entry.counters,
             rate: entry.rates,
             servers: entry.dests.iter().map(Server::from).collect(),
@@ -163,6 +165,11 @@ impl<'a> From<&'a ServiceEntry> for Service<'a> {
             allow: &entry.allow,
         }
     }
+}
+
+/// Whether queries are what a service is asked.
+fn is_icmp(key: &ServiceKey) -> bool {
+    matches!(super::transport(key), Some(Transport::Icmp | Transport::Icmpv6))
 }
 
 impl From<&DestEntry> for Server {

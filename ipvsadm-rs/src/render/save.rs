@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use model::dest::{TunnelCsum, TunnelKind};
+use model::options::EchoPolicy;
 use model::rule::MatchRule;
 use model::{DestSpec, Family, Forwarding, ServiceKey, Transport};
 use sockopt::reply::{DestEntry, ServiceEntry};
@@ -119,6 +120,9 @@ fn service_options(service: &ServiceEntry) -> String {
     }
     if options.quic {
         text += " --quic";
+    }
+    if options.echo != EchoPolicy::Forward {
+        text += &format!(" --echo {}", options.echo);
     }
     if let Some(check) = options.dest_check.passive {
         text += &format!(" --dest-check {check}");

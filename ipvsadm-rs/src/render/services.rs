@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use cli::units::Digits;
 use model::dest::{TunnelCsum, TunnelKind};
-use model::options::SynProxy;
+use model::options::{EchoPolicy, SynProxy};
 use model::{Counters, Family, Forwarding, Rates, ServiceKey};
 use sockopt::reply::{DestEntry, ServiceEntry};
 
@@ -197,6 +197,9 @@ fn annotations(service: &ServiceEntry) -> String {
     }
     if options.quic {
         add("quic".to_owned());
+    }
+    if options.echo != EchoPolicy::Forward {
+        add(format!("echo {}", options.echo));
     }
     let checks = &options.dest_check;
     if checks.passive.is_some() || !checks.external.is_empty() {

@@ -223,6 +223,46 @@ fn icmp_services_have_no_port_and_need_none() {
 }
 
 #[test]
+fn who_answers_queries_is_shown_saved_and_changed() {
+    let mut table = Table::default();
+    dpvs("-A -q 10.0.1.100:0 -s rr --echo alive:2", &mut table);
+    dpvs("-A --icmp-service 10.0.1.101 -s rr", &mut table);
+    dpvs("-A --icmpv6-service 2001:db8::10 -s rr --echo drop", &mut table);
+    let saved = "-A -q 10.0.1.100:0 -s rr --echo alive:2\n\
+                 -A -q 10.0.1.101:0 -s rr\n\
+                 -A -1 [2001:db8::10]:0 -s rr --echo drop\n";
+    assert_eq!(dpvs("-Sn", &mut table), saved);
+    let mut again = Table::default();
+    for line in saved.lines() {
+        dpvs(line, &mut again);
+    }
+    assert_eq!(dpvs("-Sn", &mut again), saved);
+    let shown = run(Style::Stock, "-Ln", &mut table).seen.stdout.unwrap();
+    let lines: Vec<&str> = shown.lines().skip(3).collect();
+    assert_eq!(
+        lines,
+        ["ICMP 10.0.1.100:0 rr echo alive:2", "ICMP 10.0.1.101:0 rr", "ICMPv6 [2001:db8::10]:0 rr echo drop"]
+    );
+    let json = run(Style::Stock, "-Ln --json", &mut table).seen.stdout.unwrap();
+    let words: String = json.split_whitespace().collect();
+    for policy in ["\"echo\":\"alive:2\"", "\"echo\":\"forward\"", "\"echo\":\"drop\""] {
+        assert!(words.contains(policy), "{policy}: {json}");
+    }
+    dpvs("-E -q 10.0.1.100 -s wrr", &mut table);
+    dpvs("-E -q 10.0.1.101 --echo local", &mut table);
+    dpvs("-E -1 2001:db8::10 --echo forward", &mut table);
+    let changed = "-A -q 10.0.1.100:0 -s wrr --echo alive:2\n-A -q 10.0.1.101:0 -s rr --echo local\n-A -1 [2001:db8::10]:0 -s rr\n";
+    assert_eq!(dpvs("-Sn", &mut table), changed);
+    for (words, reason) in [
+        ("-A -t 10.0.0.1:80 --echo local", "--echo is for ICMP services"),
+        ("-A -q 10.0.0.1 --echo alive:0", "--echo `0` servers: 1 to 65535 expected"),
+        ("-A -q 10.0.0.1 --echo maybe", "--echo `maybe`: forward, local, alive[:N] or drop expected"),
+    ] {
+        assert_eq!(refused(words, &mut table), (2, reason.to_owned()));
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_refused_with_what_would() {
     let mut table = Table::default();
     for words in [

@@ -3,7 +3,7 @@
 
 use engine::ids::{DestId, LinkId, ServiceId};
 use engine::sched::Scheduler;
-use model::options::{HashTarget, PassiveCheck, Recovery};
+use model::options::{EchoPolicy, HashTarget, PassiveCheck, Recovery};
 use model::rule::{EndpointRange, MatchRule};
 use model::service::Granularity;
 use model::{Family, Persistence, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Transport};
@@ -209,6 +209,17 @@ fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
     if options.quic {
         only(Transport::Udp, "quic")?;
     }
+    if options.echo != EchoPolicy::Forward
+        && !matches!(transport(key), Some(Transport::Icmp | Transport::Icmpv6))
+    {
+        return refuse(
+            Code::Invalid,
+            format!("service {key}: who answers queries (--echo) is for icmp only"),
+        );
+    }
+    if options.echo == EchoPolicy::Alive(0) {
+        return refuse(Code::Invalid, format!("service {key}: echo alive:0: 1 to 65535 servers expected"));
+    }
     if options.hash_target == Some(HashTarget::QuicId) {
         only(Transport::Udp, "hash target qid")?;
     }
@@ -238,6 +249,19 @@ fn check_passive(key: &ServiceKey, passive: PassiveCheck) -> Result<(), Status> 
 }
 
 fn check_rule(rule: &MatchRule) -> Result<(), Status> {
+    let other = match (rule.transport, rule.family) {
+        (Transport::Icmp, Family::Inet6) => Some("IPv6 has icmpv6, not icmp"),
+        (Transport::Icmpv6, Family::Inet) => Some("IPv4 has icmp, not icmpv6"),
+        (Transport::Icmp | Transport::Icmpv6, _) => {
+            let ranges = rule.src.iter().chain(&rule.dst);
+            let ports = ranges.into_iter().any(|range| (range.first_port, range.last_port) != (0, 0));
+            ports.then_some("icmp has no ports, leave them out of the range")
+        }
+        _ => None,
+    };
+    if let Some(what) = other {
+        return refuse(Code::Invalid, format!("match {rule}: {what}"));
+    }
     for EndpointRange { first, last, first_port, last_port } in rule.src.iter().chain(&rule.dst) {
         let family = Family::of(*first) == rule.family && Family::of(*last) == rule.family;
         if !family || first > last || first_port > last_port {

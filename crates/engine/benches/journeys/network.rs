@@ -210,6 +210,8 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         conn_timeout: 0,
         weights: (0, 1),
         masquerades: false,
+        echo: Default::default(),
+        alive: 0,
         rule: None,
     }));
 }

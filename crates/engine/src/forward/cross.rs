@@ -18,6 +18,7 @@ use crate::l4;
 use crate::lcore::Lcore;
 use crate::output::Ttl;
 use crate::pipeline::Cx;
+use crate::query;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
 /// Bytes a packet may have as it came in, to fit `mtu` with a header of the other family.
@@ -44,7 +45,8 @@ impl<P: Buffer> Lcore<P> {
         ttl: Ttl,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
-        let old = &parsed.ip;
+        let old = &Ip { proto: query::across(parsed.ip.proto), ..parsed.ip };
+        let was = query::Pseudo::of(&pkt.data()[parsed.l3..], &parsed.ip);
         let new = self.conns.tuple(id, dir.opposite()).reversed();
         let six = !old.six;
         let class = old.class(&pkt.data()[parsed.l3..]);
@@ -69,7 +71,10 @@ impl<P: Buffer> Lcore<P> {
         let ip =
             Ip { six, df: true, header_len: header_len(six) as u16, total_len, ttl: old.ttl - hops, ..*old };
         let (sport, dport) = new.ports();
-        rewrite::upper(bytes, &ip, self.conns.get(id), dir, sport, dport);
+        match was {
+            Some(was) => query::cross(bytes, &ip, was, &new),
+            None => rewrite::upper(bytes, &ip, self.conns.get(id), dir, sport, dport),
+        }
         if six && lacks_checksum(bytes, &ip) {
             // Over IPv4 it may be missing, over IPv6 not (RFC 7915 4.5).
             l4::recompute(bytes, &ip);

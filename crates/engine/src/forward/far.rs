@@ -2,9 +2,12 @@
 //! The server's side of a new connection: what its packets will carry, and which worker they must reach.
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::ops::ControlFlow::Continue;
 
 use packet::Buffer;
+use packet::icmp;
+use packet::proto::ICMP;
 
 use super::Forwarding;
 use crate::conn::{Probe, Tuple};
@@ -37,8 +40,8 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Far> {
         let client = probe.tuple.source();
         let outbound = match dest.forwarding {
-            Forwarding::FullNat => return self.lease(svc, dest, probe.proto, snap),
-            Forwarding::Nat => Tuple::new(dest.addr, client),
+            Forwarding::FullNat => return self.lease(svc, dest, probe, snap),
+            Forwarding::Nat => Tuple::new(server_of(dest, probe)?, client),
             // The server gets what the client sent: the port is the service's.
             Forwarding::DirectRouting => {
                 Tuple::new((dest.addr.ip(), probe.tuple.target_port()).into(), client)
@@ -56,7 +59,8 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// Leases a local port towards `dest`, local addresses in turn.
-    fn lease(&mut self, svc: &Service, dest: &Dest, proto: u8, snap: &Snapshot) -> Step<Far> {
+    fn lease(&mut self, svc: &Service, dest: &Dest, probe: &Probe, snap: &Snapshot) -> Step<Far> {
+        let (proto, server) = (probe.proto, server_of(dest, probe)?);
         let Config { id: me, workers, .. } = self.config;
         let cursor = self.laddr_cursors.get(svc.id.index()).map_or(0, |&at| at as usize);
         let mut reason = DropReason::NoLaddr;
@@ -68,10 +72,12 @@ impl<P: Buffer> Lcore<P> {
                 continue;
             };
             reason = DropReason::LportExhausted;
-            let returning = |lport| Tuple::new(dest.addr, (laddr, lport).into());
+            let returning = |lport| Tuple::new(server, (laddr, lport).into());
             let mine = |lport| {
                 workers == 1
-                    || returning(lport).is_some_and(|tuple| owner_by(link, &tuple, workers, snap) == me)
+                    || proto == ICMP && steer::by_port(lport, workers) == me
+                    || proto != ICMP
+                        && returning(lport).is_some_and(|tuple| owner_by(link, &tuple, workers, snap) == me)
             };
             let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
             if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
@@ -90,6 +96,9 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         if self.config.workers == 1 {
             return None;
+        }
+        if probe.proto == ICMP {
+            return self.query_owner(target, &probe.tuple, snap);
         }
         if let Some(link) = target.laddr {
             return Some(owner_by(link, &probe.tuple, self.config.workers, snap));
@@ -148,6 +157,19 @@ impl<P: Buffer> Lcore<P> {
         let link = snap.routes.find(inbound.source().ip())?.link;
         let workers = self.config.workers;
         Some(rss(link, snap).map_or_else(|| steer::by_client(&inbound, workers), |rss| rss.worker(&inbound)))
+    }
+}
+
+/// Where a server hears a client. What a query asks stands for the port.
+fn server_of(dest: &Dest, probe: &Probe) -> Step<SocketAddr> {
+    if probe.proto != ICMP {
+        return Continue(dest.addr);
+    }
+    let asked = probe.tuple.target();
+    let same = asked.is_ipv4() == dest.addr.is_ipv4();
+    match if same { Some(asked.port()) } else { icmp::across(asked.port()) } {
+        Some(what) => Continue((dest.addr.ip(), what).into()),
+        None => drop(DropReason::IcmpFamily),
     }
 }
 

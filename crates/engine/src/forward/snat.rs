@@ -23,6 +23,7 @@ use crate::pipeline::Cx;
 use crate::proto::tcp::is_opening;
 use crate::route::Kind;
 use crate::snapshot::{Service, Snapshot};
+use crate::steer;
 use crate::synproxy::client::{Received, vouched};
 use crate::verdict::{DropReason, Step, drop};
 
@@ -68,19 +69,14 @@ impl<P: Buffer> Lcore<P> {
         if ip.proto == proto::TCP && !is_opening(bytes.get(usize::from(ip.header_len) + 13).copied()?) {
             return None;
         }
-        let route = cx.snap.routes.find(probe.tuple.target_ip()).filter(|route| route.kind == Kind::Out)?;
-        let svc = cx.snap.lookup.rules.iter().find_map(|id| {
-            let svc = cx.snap.services.get(id.index())?.as_ref()?;
-            let rule = svc.rule.as_ref().filter(|_| svc.transport.number() == ip.proto)?;
-            rule.matches(&probe.tuple, link.id, route.link).then_some(svc)
-        })?;
+        let svc = rule_for(&probe.tuple, ip.proto, link.id, cx.snap)?;
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return Some(drop(DropReason::L4Checksum));
         }
         Some(self.enter_outward(svc, probe, cx))
     }
 
-    fn enter_outward(&mut self, svc: &Service, probe: &Probe, cx: Cx<'_>) -> Step<ConnId> {
+    pub(crate) fn enter_outward(&mut self, svc: &Service, probe: &Probe, cx: Cx<'_>) -> Step<ConnId> {
         let dest = self.schedule(svc, probe, cx)?;
         let (remote, public) = (probe.tuple.target(), dest.addr.ip());
         let returning = |port| Tuple::new(remote, (public, port).into());
@@ -91,7 +87,9 @@ impl<P: Buffer> Lcore<P> {
         let link = home(cx.snap, public);
         let mine = |port| {
             workers == 1
-                || returning(port).is_some_and(|tuple| owner_by(link, &tuple, workers, cx.snap) == me)
+                || probe.proto == proto::ICMP && steer::by_port(port, workers) == me
+                || probe.proto != proto::ICMP
+                    && returning(port).is_some_and(|tuple| owner_by(link, &tuple, workers, cx.snap) == me)
         };
         let lease = self.leases.lease(public, remote, probe.proto, mine);
         let (Some(lease), Some(inbound)) = (lease, lease.and_then(|lease| returning(lease.port))) else {
@@ -101,6 +99,21 @@ impl<P: Buffer> Lcore<P> {
         let far = Far { outbound: probe.tuple, lease: Some(lease) };
         self.enter(svc, dest, &inbound, far, 0, cx)
     }
+}
+
+/// The service that means packets of IP protocol `proto` with this tuple that came in by `link`, if any does.
+pub(crate) fn rule_for<'s>(
+    tuple: &Tuple,
+    proto: u8,
+    link: LinkId,
+    snap: &'s Snapshot,
+) -> Option<&'s Service> {
+    let route = snap.routes.find(tuple.target_ip()).filter(|route| route.kind == Kind::Out)?;
+    snap.lookup.rules.iter().find_map(|id| {
+        let svc = snap.services.get(id.index())?.as_ref()?;
+        let rule = svc.rule.as_ref().filter(|_| svc.transport.number() == proto)?;
+        rule.matches(tuple, link, route.link).then_some(svc)
+    })
 }
 
 /// The link that answers to an address come in by: the one that has it.

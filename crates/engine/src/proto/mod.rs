@@ -25,6 +25,7 @@ impl Default for Timeouts {
 pub fn listed(transport: Transport, state: u8) -> ConnState {
     match transport {
         Transport::Tcp => tcp::State::ALL.get(usize::from(state)).map_or(ConnState::None, |s| s.listed()),
+        Transport::Icmp | Transport::Icmpv6 => ConnState::IcmpNormal,
         _ => udp::State::ALL.get(usize::from(state)).map_or(ConnState::None, |s| s.listed()),
     }
 }

@@ -25,6 +25,8 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         conn_timeout: 0,
         weights: (0, 0),
         masquerades: false,
+        echo: Default::default(),
+        alive: 0,
         rule: None,
     };
     let dests = weights.iter().zip(0u32..).map(|(&weight, n)| {
