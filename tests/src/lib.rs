@@ -13,6 +13,7 @@ pub mod connections;
 pub mod director;
 pub mod echo;
 pub mod lab;
+pub mod loss;
 pub mod net;
 pub mod netns;
 pub mod process;
