@@ -11,6 +11,7 @@
 mod device;
 mod memory;
 mod network;
+mod proxy;
 
 use arrayvec::ArrayVec;
 use engine::forward::Forwarding;
@@ -23,6 +24,7 @@ use model::dest::TunnelCsum;
 
 use device::{Clock, Device, Frames, Packet};
 use network::{Family, Flow, Traffic};
+use proxy::Asking;
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -39,6 +41,8 @@ const UDP_HIT: &[(usize, u32)] = &[(1_000, 130), (100_000, 330), (1_000_000, 600
 const TCP_HIT: &[(usize, u32)] = &[(1_000, 140), (100_000, 340)];
 const DIRECT: &[(usize, u32)] = &[(1_000, 90), (100_000, 300)];
 const MISS: &[(usize, u32)] = &[(1_000, 60)];
+/// SYN to SYN-ACK, random sources; the same holds for what proves nothing.
+const COOKIE: &[(usize, u32)] = &[(1_000, 150), (100_000, 150)];
 const OPEN: &[(usize, u32)] = &[(1_000_000, 1_500)];
 
 const IPIP: Forwarding = Forwarding::Tunnel(TunnelKind::Ipip);
@@ -54,7 +58,7 @@ const fn journey(
     Journey { name, family, traffic, forwarding, budgets }
 }
 
-const JOURNEYS: [Journey; 19] = [
+const JOURNEYS: [Journey; 25] = [
     journey("fullnat udp hit", Family::V4, Traffic::UdpHit, Forwarding::FullNat, UDP_HIT),
     journey("fullnat udp hit", Family::V6, Traffic::UdpHit, Forwarding::FullNat, &[]),
     journey("fullnat tcp hit", Family::V4, Traffic::TcpHit, Forwarding::FullNat, TCP_HIT),
@@ -73,6 +77,12 @@ const JOURNEYS: [Journey; 19] = [
     journey("udp open + expire", Family::V4, Traffic::UdpOpen, Forwarding::FullNat, OPEN),
     journey("udp open + expire", Family::V6, Traffic::UdpOpen, Forwarding::FullNat, &[]),
     journey("tcp open + expire", Family::V4, Traffic::TcpOpen, Forwarding::FullNat, &[]),
+    journey("syn to syn-ack", Family::V4, Traffic::Proxied(Asking::Syn), Forwarding::FullNat, COOKIE),
+    journey("syn to syn-ack", Family::V6, Traffic::Proxied(Asking::Syn), Forwarding::FullNat, &[]),
+    journey("syn, all options", Family::V4, Traffic::Proxied(Asking::FullSyn), Forwarding::FullNat, &[]),
+    journey("rejected ack", Family::V4, Traffic::Proxied(Asking::BadAck), Forwarding::FullNat, COOKIE),
+    journey("rejected ack", Family::V6, Traffic::Proxied(Asking::BadAck), Forwarding::FullNat, &[]),
+    journey("good ack + give up", Family::V4, Traffic::Proxied(Asking::GoodAck), Forwarding::FullNat, &[]),
     journey("direct open+expire", Family::V4, Traffic::UdpOpen, Forwarding::DirectRouting, &[]),
 ];
 
@@ -102,8 +112,15 @@ fn main() {
     );
     for journey in JOURNEYS.iter().filter(|journey| wanted.is_none_or(|name| journey.name.contains(name))) {
         for &connections in effort.connections {
+            // Cookies are good for a minute: with few connections that come and go, the bench takes longer.
+            if journey.traffic == Traffic::Proxied(Asking::GoodAck) && connections < 100_000 {
+                continue;
+            }
             measure(journey, connections, &effort, &clock);
         }
+    }
+    if wanted.is_none_or(|name| "cookie".contains(name.as_str())) {
+        proxy::cookies(&clock);
     }
 }
 
@@ -218,6 +235,16 @@ impl Bench {
         let fine = match journey.traffic {
             Traffic::UdpHit | Traffic::TcpHit => passed && conns == connections,
             Traffic::NoService | Traffic::Nobody => traffic.dropped() == traffic.rx && conns == 0,
+            Traffic::Proxied(Asking::Syn | Asking::FullSyn) => passed && conns == 0,
+            // A hundred resets a second leave for each neighbourhood.
+            Traffic::Proxied(Asking::BadAck) => {
+                let counters = self.lcore.proxy_counters();
+                counters.bad_ack == traffic.rx && conns == 0
+            }
+            Traffic::Proxied(Asking::GoodAck) => {
+                let opened = self.lcore.proxy_counters().ok_ack;
+                opened == traffic.rx && (connections / 2..=2 * connections).contains(&conns)
+            }
             Traffic::UdpOpen | Traffic::TcpOpen => {
                 let opened: u64 = self.lcore.dest_counters().iter().map(|c| c.conns).sum();
                 let live = connections.max(2 * BURST);

@@ -4,12 +4,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use engine::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
+use engine::lcore::BURST;
 use engine::link::{Link, RxCsum};
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Scheduler;
 use engine::snapshot::{Dest, Forwarding, Port, Service, Snapshot};
 use model::Transport;
 use packet::build::{self, Segment};
+
+use crate::proxy::Asking;
 
 /// The port everything is on.
 pub const PORT: PortId = PortId(0);
@@ -75,6 +78,8 @@ pub enum Traffic {
     UdpOpen,
     /// SYNs that open connections; as many expire.
     TcpOpen,
+    /// For the SYN proxy.
+    Proxied(Asking),
 }
 
 impl Traffic {
@@ -82,7 +87,9 @@ impl Traffic {
     pub fn flows(self, connections: usize) -> usize {
         match self {
             // By the time a flow comes round again, its connection has expired.
-            Traffic::UdpOpen | Traffic::TcpOpen => 2 * connections + 2048,
+            Traffic::UdpOpen | Traffic::TcpOpen | Traffic::Proxied(Asking::GoodAck) => 2 * connections + 2048,
+            // Nothing is kept of them: as many clients as there are connections elsewhere.
+            Traffic::Proxied(_) => connections.max(BURST),
             _ => connections,
         }
     }
@@ -96,7 +103,9 @@ impl Traffic {
     pub fn burst_us(self, connections: usize) -> u64 {
         match self {
             // A connection lives for one to two seconds, so 1.5 times as many are there as come in a second.
-            Traffic::UdpOpen | Traffic::TcpOpen => 1_500_000 * 32 / (connections as u64).max(64),
+            Traffic::UdpOpen | Traffic::TcpOpen | Traffic::Proxied(Asking::GoodAck) => {
+                1_500_000 * 32 / (connections as u64).max(64)
+            }
             // What a burst takes at ten million packets a second.
             _ => 3,
         }
@@ -113,6 +122,7 @@ impl Traffic {
                 let syn = Segment { seq: 1000, flags: 2, options: &[2, 4, 5, 0xb4], ..Segment::default() };
                 build::tcp(macs, flow.client, vip, syn)
             }
+            Traffic::Proxied(asking) => asking.frame(macs, flow.client, vip),
             Traffic::TcpHit => {
                 let data =
                     Segment { seq: 1001, ack: 5001, flags: 0x18, payload: b"sixsix", ..Segment::default() };
@@ -159,6 +169,9 @@ pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
         snap.timeouts.udp.fill(1);
         snap.timeouts.tcp.fill(1);
         snap.options.conn_init_timeout = 1;
+    }
+    if matches!(traffic, Traffic::Proxied(_)) {
+        crate::proxy::stand(&mut snap);
     }
     snap.index()
 }
