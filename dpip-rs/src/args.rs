@@ -60,6 +60,8 @@ pub struct Options {
     pub verbose: bool,
     /// For programs.
     pub json: bool,
+    /// What is there already, or not there, is no error.
+    pub force: bool,
     /// Colours every other repetition.
     pub color: bool,
     /// Seconds between repetitions.
@@ -98,6 +100,7 @@ impl Options {
             verbose: matches.get_flag("verbose"),
             json: matches.get_flag("json"),
             color: matches.get_flag("color"),
+            force: matches.get_flag("force"),
             interval: number("interval")?,
             count: number("count")?,
         };
@@ -138,7 +141,7 @@ pub struct Opt {
 }
 
 /// Every option but `-h`, in the order of the help.
-pub static OPTIONS: [Opt; 12] = [
+pub static OPTIONS: [Opt; 13] = [
     Opt { id: "4", short: Some('4'), long: &[], value: None, about: "IPv4 only" },
     Opt { id: "6", short: Some('6'), long: &[], value: None, about: "IPv6 only" },
     Opt {
@@ -177,6 +180,13 @@ pub static OPTIONS: [Opt; 12] = [
         long: &["color"],
         value: None,
         about: "colour every other repetition",
+    },
+    Opt {
+        id: "force",
+        short: Some('F'),
+        long: &["force"],
+        value: None,
+        about: "`ipset add` what is there, `ipset del` what is not, `ipset flush` all",
     },
     Opt {
         id: "ipc",
@@ -249,6 +259,10 @@ fn start(matches: &ArgMatches) -> Result<Start, Failure> {
     if options.interval.is_some() && !(object.name == "link" && command.verb == Verb::Show) {
         return Err(Failure::usage("-i is for `link show` only"));
     }
+    let forced = matches!(command.verb, Verb::Add | Verb::Del | Verb::Flush) && name == "ipset";
+    if options.force && !forced {
+        return Err(Failure::usage("-F is for `ipset add`, `ipset del` and `ipset flush` only"));
+    }
     let words = words(leaf).into_iter().map(str::to_owned).collect();
     Ok(Start::Call(Box::new(Call { object, command, words, options }), ipc(leaf)))
 }
@@ -274,8 +288,8 @@ fn verbs(object: &Object) -> String {
 }
 
 /// Objects that DPVS has and this director does not, or not yet.
-const UNSUPPORTED: [&str; 10] =
-    ["tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp"];
+const UNSUPPORTED: [&str; 9] =
+    ["tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "flow", "maddr", "lldp"];
 
 fn unknown_object(name: &str) -> Failure {
     if UNSUPPORTED.contains(&name) {
@@ -307,7 +321,7 @@ fn help(path: &[&str]) -> Result<String, Failure> {
 fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
     clap::Command::new("dpip")
-        .about("Shows and changes addresses, routes, neighbours, links and VLANs of the director")
+        .about("Shows and changes addresses, routes, neighbours, links, VLANs and sets of the director")
         .override_usage("dpip [OPTIONS] OBJECT { COMMAND | help } [ARGUMENTS]")
         .disable_version_flag(true)
         .disable_help_flag(true)

@@ -4,10 +4,13 @@
 use std::fmt;
 use std::io;
 
+use cli::exit::complain;
 use cli::value::ValueError;
 use cli::{AskError, Exit};
 use model::addr::AddrError;
 use sockopt::Status;
+
+use crate::TOOL;
 
 /// Why a command failed; decides the exit status.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub enum Failure {
     Daemon(AskError),
     /// The output cannot be written.
     Output(io::Error),
+    /// The answer to a question is no; it was printed.
+    No,
 }
 
 impl Failure {
@@ -33,11 +38,19 @@ impl Failure {
         Failure::Refused("the daemon answered another question: are dpip and dpvsd of one version?".into())
     }
 
+    /// Complains, unless everything was said, and tells how the tool ends.
+    pub fn report(&self) -> Exit {
+        if !matches!(self, Failure::No) {
+            complain(TOOL, self);
+        }
+        self.exit()
+    }
+
     /// How the tool ends.
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Usage(_) => Exit::Usage,
-            Failure::Refused(_) | Failure::Output(_) => Exit::Refused,
+            Failure::Refused(_) | Failure::Output(_) | Failure::No => Exit::Refused,
             Failure::Daemon(error) => error.exit(),
         }
     }
@@ -48,6 +61,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Usage(text) | Failure::Refused(text) => f.write_str(text),
             Failure::Daemon(error) => error.fmt(f),
+            Failure::No => f.write_str("no"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
     }

@@ -23,7 +23,6 @@ use std::io;
 
 use cli::Exit;
 use cli::connect::{Client, socket_path};
-use cli::exit::complain;
 
 use crate::args::Start;
 use crate::failure::Failure;
@@ -32,10 +31,7 @@ use crate::failure::Failure;
 const TOOL: &str = "dpip";
 
 fn main() -> Exit {
-    start().unwrap_or_else(|failure| {
-        complain(TOOL, &failure);
-        failure.exit()
-    })
+    start().unwrap_or_else(|failure| failure.report())
 }
 
 fn start() -> Result<Exit, Failure> {

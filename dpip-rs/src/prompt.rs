@@ -5,7 +5,6 @@ use std::io;
 use std::path::Path;
 
 use cli::connect::{Ask, Client, socket_path};
-use cli::exit::complain;
 use cli::{Exit, shell};
 use sockopt::{Get, Reply, Request};
 
@@ -40,10 +39,7 @@ impl shell::Commands for Prompt {
     fn run(&mut self, words: &[String]) -> Exit {
         match self.execute(words) {
             Ok(()) => Exit::Done,
-            Err(failure) => {
-                complain(TOOL, &failure);
-                failure.exit()
-            }
+            Err(failure) => failure.report(),
         }
     }
 

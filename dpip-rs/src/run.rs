@@ -38,6 +38,13 @@ pub fn run(daemon: &mut impl Ask, call: &Call, out: &mut impl Write) -> Result<(
             let set = decide(&ask(daemon, &Request::Get(get))?)?;
             change(daemon, &Request::Set(set))
         }
+        Job::Test(get) => {
+            let reply = ask(daemon, &Request::Get(get))?;
+            let is_so = matches!(reply, Reply::IsInSet(true));
+            let show = if call.options.json { call.object.json } else { call.object.text };
+            print(out, &show(call, &[reply])?)?;
+            if is_so { Ok(()) } else { Err(Failure::No) }
+        }
         Job::Show(gets) => {
             let replies = ask_all(daemon, &gets)?;
             let show = if call.options.json { call.object.json } else { call.object.text };
@@ -89,7 +96,18 @@ fn change(daemon: &mut impl Ask, request: &Request) -> Result<(), Failure> {
 }
 
 fn ask_all(daemon: &mut impl Ask, gets: &[Get]) -> Result<Vec<Reply>, Failure> {
-    gets.iter().map(|get| ask(daemon, &Request::Get(get.clone()))).collect()
+    let mut replies = Vec::with_capacity(gets.len());
+    for get in gets {
+        let mut next = Some(get.clone());
+        while let Some(get) = next.take() {
+            let reply = ask(daemon, &Request::Get(get.clone()))?;
+            if let (Get::Sets { name, .. }, Reply::Sets(page)) = (get, &reply) {
+                next = page.next.map(|cursor| Get::Sets { name, cursor });
+            }
+            replies.push(reply);
+        }
+    }
+    Ok(replies)
 }
 
 /// A reply that is no refusal.

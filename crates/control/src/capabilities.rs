@@ -3,7 +3,7 @@
 
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
-use model::options::{AccessSubject, HashTarget};
+use model::options::HashTarget;
 use model::{DestSpec, Scheduling, ServiceKey, ServiceOptions, Transport};
 use sockopt::{Code, Status};
 
@@ -82,14 +82,6 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         Some((_, what)) => Err(lacking(format!("{what}: not there yet"))),
         None => Ok(()),
     }
-}
-
-/// Whether workers can look clients up in access lists.
-///
-/// # Errors
-/// `NotSupported`.
-pub fn access(_subject: &AccessSubject) -> Result<(), Status> {
-    Err(lacking("access lists (-U, -O) are not there yet"))
 }
 
 /// How workers reach a server.

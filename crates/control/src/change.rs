@@ -10,9 +10,10 @@ use engine::ids::{DestId, LinkId, ServiceId};
 use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use model::MacAddr;
+use model::ipset::{Element, Member};
 
 use crate::ordered::Placed;
-use crate::rows::{Addr, AddrKey, Dest, Link, Route, RouteId, Service};
+use crate::rows::{Addr, AddrKey, Dest, IpSet, Link, Route, RouteId, Service};
 
 /// Rows to replace, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,8 @@ pub(crate) enum Row {
     Addr(AddrKey, Option<Placed<Addr>>),
     Route(RouteId, Option<Placed<Route>>),
     Neigh((LinkId, IpAddr), Option<Placed<MacAddr>>),
+    Set(String, Option<Placed<IpSet>>),
+    Member(String, Element, Option<Member>),
     Timeouts(Timeouts),
     Options(Options),
 }

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use engine::access::{Access, List};
 use engine::forward::snat::Rule;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::link::Link;
@@ -13,7 +15,7 @@ use engine::sched::Hashing;
 use engine::snapshot::{Dest, Port, Service, Snapshot};
 use engine::synproxy::config::Proxying;
 use model::net::RouteScope;
-use model::options::{SynProxy, SynProxyWhen, SynProxyWindow};
+use model::options::{AccessSubject, SynProxy, SynProxyWhen, SynProxyWindow};
 use model::{Family, Prefix, ServiceKey, Transport};
 
 use crate::state::State;
@@ -129,6 +131,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
             syn_proxy: service.spec.options.synproxy.is_on(),
             proxying: proxying(service.spec.options.synproxy),
+            access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             weights: (0, 1),
             masquerades: false,
@@ -140,6 +143,26 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
         Some(compiled)
     };
     (0..).zip(state.services.all()).map(compiled).collect()
+}
+
+/// Whom a service accepts; `None` for everybody.
+fn access(state: &State, service: &crate::rows::Service) -> Option<Arc<Access>> {
+    if service.block.is_empty() && service.allow.is_empty() {
+        return None;
+    }
+    let list = |subjects: &[AccessSubject]| {
+        let mut list = List::default();
+        for subject in subjects {
+            match subject {
+                AccessSubject::Addr(addr) => {
+                    list.addrs.insert(*addr);
+                }
+                AccessSubject::Set(name) => list.sets.extend(state.compiled_set(name)),
+            }
+        }
+        list
+    };
+    Some(Arc::new(Access { block: list(&service.block), allow: list(&service.allow) }))
 }
 
 /// What a scheduler's flags 1 and 2 mean to those that have any: sh and mh.

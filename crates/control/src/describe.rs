@@ -58,6 +58,14 @@ pub fn describe(set: &Set) -> String {
             format!("add vlan {name} (id {} of {})", spec.id, spec.dev)
         }
         Set::DelVlan(name) => format!("delete vlan {name}"),
+        Set::AddSet(spec) => format!("create set {} ({})", spec.name, spec.kind),
+        Set::DelSet(name) => format!("destroy set {name}"),
+        Set::FlushSet(Some(name)) => format!("empty set {name}"),
+        Set::FlushSet(None) => "empty all sets".to_owned(),
+        Set::AddMember { set, entry, nomatch, .. } => {
+            format!("add {entry}{} to set {set}", if *nomatch { " (nomatch)" } else { "" })
+        }
+        Set::DelMember { set, entry, .. } => format!("delete {entry} from set {set}"),
     }
 }
 

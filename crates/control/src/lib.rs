@@ -22,6 +22,7 @@ mod compile;
 mod decide;
 mod describe;
 pub mod effect;
+mod entry;
 pub mod meter;
 pub mod observed;
 mod ordered;

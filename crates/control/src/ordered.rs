@@ -57,6 +57,16 @@ impl<K: Eq + Hash + Clone, V> Ordered<K, V> {
         self.rows.get(self.places.get(key)?).map(|(_, row)| row)
     }
 
+    /// The row under a key, to be changed in its place.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.rows.get_mut(self.places.get(key)?).map(|(_, row)| row)
+    }
+
+    /// Every place with its key and row, in order.
+    pub fn placed(&self) -> impl Iterator<Item = (u64, (&K, &V))> {
+        self.rows.iter().map(|(&place, (key, row))| (place, (key, row)))
+    }
+
     /// Every key and row, in order.
     pub fn rows(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.values().map(|(key, row)| (key, row))

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rows of the state: what is configured about one thing.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
 use engine::tick::Tick;
+use model::ipset::{Element, Member, SetSpec};
 use model::net::{IfAddr, RouteScope};
 use model::options::AccessSubject;
 use model::{DestSpec, MacAddr, Prefix, ServiceKey, ServiceSpec};
@@ -45,6 +47,15 @@ pub struct Dest {
     pub spec: DestSpec,
     /// The forwarding `spec` asks for, as workers know it.
     pub forwarding: Forwarding,
+}
+
+/// A set of addresses, networks or ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpSet {
+    /// What is configured.
+    pub spec: SetSpec,
+    /// Its elements, in the order they are listed.
+    pub members: BTreeMap<Element, Member>,
 }
 
 /// A port or a VLAN of one.

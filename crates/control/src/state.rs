@@ -3,19 +3,21 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use engine::synproxy::config::MasterKey;
 use engine::tick::Tick;
+use model::options::AccessSubject;
 use model::{MacAddr, ServiceKey};
 use sockopt::{Code, Status};
 
 use crate::change::{Change, Row};
 use crate::ordered::Ordered;
 use crate::ports::PortFacts;
-use crate::rows::{Addr, AddrKey, Dest, Link, Route, RouteId, Service};
+use crate::rows::{Addr, AddrKey, Dest, IpSet, Link, Route, RouteId, Service};
 use crate::slots::Slots;
 use crate::tables::Tables;
 
@@ -35,6 +37,7 @@ pub struct State {
     pub(crate) addrs: Ordered<AddrKey, Addr>,
     pub(crate) routes: Ordered<RouteId, Route>,
     pub(crate) neighs: Ordered<(LinkId, IpAddr), MacAddr>,
+    pub(crate) sets: Ordered<String, IpSet>,
     pub(crate) timeouts: Timeouts,
     pub(crate) options: Options,
     pub(crate) ports: Vec<PortFacts>,
@@ -45,6 +48,8 @@ pub struct State {
     addr_at: HashMap<IpAddr, Vec<AddrKey>>,
     laddr_uses: HashMap<IpAddr, LaddrUse>,
     pub(crate) tables: Tables,
+    /// Sets as workers search them; one is made when it is first asked for after it changed.
+    compiled_sets: HashMap<String, OnceLock<Arc<engine::set::Set>>>,
     /// The service of the present or last server in each slot, with the service's generation.
     parents: Vec<(ServiceId, u32)>,
     version: u64,
@@ -65,6 +70,7 @@ impl State {
             addrs: Ordered::default(),
             routes: Ordered::default(),
             neighs: Ordered::default(),
+            sets: Ordered::default(),
             timeouts: Timeouts::default(),
             options: Options::default(),
             ports,
@@ -74,6 +80,7 @@ impl State {
             addr_at: HashMap::new(),
             laddr_uses: HashMap::new(),
             tables: Tables::default(),
+            compiled_sets: HashMap::new(),
             parents: Vec::new(),
             version: 1,
             routing: 1,
@@ -136,7 +143,7 @@ impl State {
         self.version
     }
 
-    /// Changes with every commit that touches links, addresses, routes or neighbours.
+    /// Changes with every commit that touches links, addresses, routes, neighbours, access lists or sets.
     pub fn routing(&self) -> u32 {
         self.routing
     }
@@ -267,6 +274,26 @@ impl State {
         self.laddr_uses.iter().map(|(&addr, used)| (addr, used.link))
     }
 
+    /// The set as workers search it.
+    pub(crate) fn compiled_set(&self, name: &str) -> Option<Arc<engine::set::Set>> {
+        let set = self.sets.get(&name.to_owned())?;
+        let compile = || {
+            let link = |name: &str| self.find_link(name);
+            Arc::new(engine::set::Set::compile(set.spec.kind, set.spec.family, set.members.iter(), link))
+        };
+        Some(self.compiled_sets.get(name)?.get_or_init(compile).clone())
+    }
+
+    /// The services with a set in their access lists, once for each list.
+    pub(crate) fn set_users(&self, name: &str) -> Vec<&ServiceKey> {
+        let names = |subject: &&AccessSubject| matches!(subject, AccessSubject::Set(set) if set == name);
+        let uses = |(_, service): (u32, &'_ Box<Service>)| {
+            service.block.iter().chain(&service.allow).filter(names).count()
+        };
+        let users = self.services.iter().map(|row| (uses(row), &row.1.key));
+        users.flat_map(|(uses, key)| std::iter::repeat_n(key, uses)).collect()
+    }
+
     /// Replaces a row; the row that was there.
     fn write(&mut self, row: Row) -> Row {
         match row {
@@ -277,6 +304,8 @@ impl State {
                 if let Some((_, link)) = &new {
                     self.link_at.insert(link.name.clone(), id);
                 }
+                // Elements of sets may name it.
+                self.compiled_sets.values_mut().for_each(|set| *set = OnceLock::new());
                 let name = new.as_ref().map(|(_, link)| link.name.clone());
                 let old = self.links.replace(id.0.into(), new);
                 if let Some((_, link)) = &old
@@ -294,6 +323,23 @@ impl State {
             Row::Neigh(key, new) => {
                 self.routing += 1;
                 Row::Neigh(key, self.neighs.replace(key, new))
+            }
+            Row::Set(name, new) => {
+                self.routing += 1;
+                match &new {
+                    Some(_) => self.compiled_sets.insert(name.clone(), OnceLock::new()),
+                    None => self.compiled_sets.remove(&name),
+                };
+                Row::Set(name.clone(), self.sets.replace(name, new))
+            }
+            Row::Member(name, element, new) => {
+                self.routing += 1;
+                self.compiled_sets.insert(name.clone(), OnceLock::new());
+                let old = self.sets.get_mut(&name).and_then(|set| match new {
+                    Some(member) => set.members.insert(element.clone(), member),
+                    None => set.members.remove(&element),
+                });
+                Row::Member(name, element, old)
             }
             Row::Timeouts(new) => Row::Timeouts(std::mem::replace(&mut self.timeouts, new)),
             Row::Options(new) => Row::Options(std::mem::replace(&mut self.options, new)),
@@ -327,6 +373,12 @@ impl State {
                 if (*generation, old.revision) == (self.services.generation(id.0), now.revision) => {}
             (_, Some(_)) => self.tables.renew(id),
             (_, None) => self.tables.forget(id),
+        }
+        if let (Some((_, old)), Some(now)) = (&old, now)
+            && (&old.block, &old.allow) != (&now.block, &now.allow)
+        {
+            // Connections that are open are judged anew.
+            self.routing += 1;
         }
         let (gained, lost) = match (&old, now) {
             (Some((_, old)), Some(now)) if old.laddrs == now.laddrs => (Vec::new(), Vec::new()),

@@ -5,6 +5,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use packet::{Buffer, Csum, proto, tcp};
 
+use crate::access::admit;
 use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
 use crate::flow::Parsed;
 use crate::forward::far::Far;
@@ -44,6 +45,7 @@ impl<P: Buffer> Lcore<P> {
             if let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx) {
                 return Continue(Verdict::Redirect(Goal::of_worker(owner)));
             }
+            admit(svc, pkt, received)?;
             let (client, config) = (probe.tuple.source().ip(), &cx.snap.options.syn_proxy);
             if !svc.proxying.auto
                 || self.proxy.steps_forward(svc, client, config, self.config.workers, cx.now)
@@ -83,6 +85,7 @@ impl<P: Buffer> Lcore<P> {
                     && flags & (SYN | ACK | RST) == ACK
                     && (!svc.proxying.auto || self.proxy.stood(svc, cx.now))
                 {
+                    admit(svc, pkt, received)?;
                     return self.check_ack(pkt, received, svc, cx, out);
                 }
                 if ip.proto == proto::TCP
@@ -184,6 +187,7 @@ impl<P: Buffer> Lcore<P> {
             let ends = flags & SYN != 0 && flags & (FIN | RST) != 0;
             return drop(if ends { DropReason::BadFlags } else { DropReason::NotSyn });
         }
+        admit(svc, pkt, Received { parsed, ip, probe, link })?;
         // State is made from packets that arrived whole only.
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);

@@ -5,6 +5,7 @@
 //! output, always: randomness comes from a seed handed in.
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod arp;
 mod balance;
 pub mod conn;
@@ -29,6 +30,7 @@ mod query;
 mod relay;
 pub mod route;
 pub mod sched;
+pub mod set;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod snapshot;

@@ -50,6 +50,7 @@ impl<P: Buffer> Lcore<P> {
     #[cold]
     #[inline(never)]
     fn find_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<()> {
+        self.admit_again(id, dir, cx)?;
         let target = match dir {
             Dir::Inbound => self.conns.server(id),
             Dir::Outbound => self.conns.tuple(id, Dir::Inbound).source().ip(),

@@ -428,6 +428,7 @@ pub mod world {
             laddrs: vec![ip(names.laddr)],
             syn_proxy: false,
             proxying: Default::default(),
+            access: None,
             conn_timeout: 0,
             weights: (0, 1),
             masquerades: false,

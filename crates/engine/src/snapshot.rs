@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use model::Transport;
 use model::options::EchoPolicy;
 
+use crate::access::Access;
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
@@ -29,7 +30,8 @@ use crate::synproxy;
 pub struct Snapshot {
     /// Counts up with every snapshot published, from 1.
     pub version: u64,
-    /// Changes whenever a link, route, address or static neighbour changed: cached next hops are looked up anew.
+    /// Changes whenever a link, route, address, static neighbour, access list or set changed: cached next hops are looked up anew, and
+    /// clients admitted anew.
     pub routing: u32,
     /// Devices, by [`PortId`].
     pub ports: Vec<Port>,
@@ -105,6 +107,8 @@ pub struct Service {
     pub syn_proxy: bool,
     /// What it says about the SYN proxy before it.
     pub proxying: synproxy::config::Proxying,
+    /// Whom it accepts; `None` for everybody.
+    pub access: Option<Arc<Access>>,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
     /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.

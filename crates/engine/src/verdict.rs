@@ -194,6 +194,10 @@ drop_reasons! {
     SynProxyServer => "syn_proxy_server",
     /// One acknowledgement too many of a storm.
     SynProxyStorm => "syn_proxy_storm",
+    /// The client is in the service's list of clients to refuse.
+    AccessBlocked => "access_blocked",
+    /// The client is not in the service's list of clients to accept.
+    AccessNotAllowed => "access_not_allowed",
     /// The service has no usable server.
     NoDest => "no_dest",
     /// The server's address is of another family than its forwarding mode can reach.

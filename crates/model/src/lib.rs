@@ -8,6 +8,7 @@
 pub mod addr;
 pub mod conn;
 pub mod dest;
+pub mod ipset;
 pub mod link;
 pub mod net;
 pub mod options;

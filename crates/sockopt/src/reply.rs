@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bincode::{Decode, Encode};
+use model::ipset::SetSpec;
 use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
 use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool};
 use model::options::{AccessSubject, SynProxy};
@@ -48,6 +49,10 @@ pub enum Reply {
     SynProxy(SynProxyInfo),
     /// To [`crate::Get::Vlans`].
     Vlans(Vec<VlanSpec>),
+    /// To [`crate::Get::Sets`].
+    Sets(Page<SetEntry>),
+    /// To [`crate::Get::TestSet`].
+    IsInSet(bool),
 }
 
 /// A part of a long listing.
@@ -161,4 +166,29 @@ pub struct AddrEntry {
     pub addr: IfAddr,
     /// Its source ports, if it serves as a local address.
     pub pool: Option<SaPool>,
+}
+
+/// A set with its elements.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct SetEntry {
+    /// What is configured.
+    #[serde(flatten)]
+    pub spec: SetSpec,
+    /// Bytes it takes in the memory of workers.
+    pub bytes: u64,
+    /// Access lists that name it.
+    pub references: u32,
+    /// Its elements, the narrowest first.
+    pub members: Vec<SetMember>,
+}
+
+/// An element of a set.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize)]
+pub struct SetMember {
+    /// As it is written.
+    pub entry: String,
+    /// For people.
+    pub comment: Option<String>,
+    /// What it holds is not in the set, although a wider element holds it too.
+    pub nomatch: bool,
 }

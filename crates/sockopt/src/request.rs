@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bincode::{Decode, Encode};
+use model::ipset::SetSpec;
 use model::link::{LinkChange, VlanSpec};
 use model::net::{FamilyFilter, IfAddr, NeighSpec, RouteKey, RouteSpec};
 use model::options::{AccessList, AccessSubject};
@@ -30,7 +31,14 @@ pub enum Request {
 impl Request {
     /// Whether it goes on where an earlier reply ended: only the daemon that gave that reply can answer it.
     pub fn continues(&self) -> bool {
-        matches!(self, Request::Get(Get::Services { cursor: 1.., .. } | Get::Conns { cursor: 1.. }))
+        matches!(
+            self,
+            Request::Get(
+                Get::Services { cursor: 1.., .. }
+                    | Get::Conns { cursor: 1.. }
+                    | Get::Sets { cursor: 1.., .. }
+            )
+        )
     }
 }
 
@@ -147,6 +155,34 @@ pub enum Set {
     AddVlan(VlanSpec),
     /// Removes a VLAN by name.
     DelVlan(String),
+    /// A new set, empty.
+    AddSet(SetSpec),
+    /// Removes a set by name, unless it is in use.
+    DelSet(String),
+    /// Empties a set, or all.
+    FlushSet(Option<String>),
+    /// Puts an entry into a set.
+    AddMember {
+        /// Name of the set.
+        set: String,
+        /// As it is written: what that means depends on the kind of the set.
+        entry: String,
+        /// For people.
+        comment: Option<String>,
+        /// What it holds is not in the set, although a wider element holds it too.
+        nomatch: bool,
+        /// What is there already is no error.
+        force: bool,
+    },
+    /// Takes an entry out of a set.
+    DelMember {
+        /// Name of the set.
+        set: String,
+        /// As it is written.
+        entry: String,
+        /// What is not there is no error.
+        force: bool,
+    },
 }
 
 /// One question.
@@ -225,5 +261,19 @@ pub enum Get {
     Vlans {
         /// Only of this port.
         dev: Option<String>,
+    },
+    /// One set or all with their elements, a page at a time.
+    Sets {
+        /// Only this one.
+        name: Option<String>,
+        /// 0 at first, then what the last page said.
+        cursor: u64,
+    },
+    /// Whether an element is in a set.
+    TestSet {
+        /// Name of the set.
+        name: String,
+        /// The element, as entries are written.
+        entry: String,
     },
 }

@@ -114,6 +114,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("syn_proxy_reset", "a reset of a proxied connection that its receiver would not believe"),
     ("syn_proxy_server", "from a server that was asked something else, or for one that is silent"),
     ("syn_proxy_storm", "one acknowledgement too many of a storm"),
+    ("access_blocked", "the service's access list refuses the client: see `ipvsadm -B`"),
+    ("access_not_allowed", "the service's access list does not name the client: see `ipvsadm -W`"),
     ("no_dest", "the service has no usable real server"),
     ("no_laddr", "the service has no local address of the server's family"),
     ("lport_exhausted", "every local port towards the server is in use: add local addresses"),

@@ -3,6 +3,7 @@
 
 pub mod addr;
 pub mod drops;
+pub mod ipset;
 pub mod link;
 pub mod neigh;
 pub mod route;
@@ -15,12 +16,13 @@ use crate::args::Call;
 use crate::failure::Failure;
 
 /// Every object, in the order of the help.
-pub static OBJECTS: [&Object; 7] = [
+pub static OBJECTS: [&Object; 8] = [
     &link::OBJECT,
     &addr::OBJECT,
     &route::OBJECT,
     &neigh::OBJECT,
     &vlan::OBJECT,
+    &ipset::OBJECT,
     &drops::OBJECT,
     &synproxy::OBJECT,
 ];
@@ -88,6 +90,12 @@ pub enum Verb {
     Show,
     /// A listing of counters.
     Stats,
+    /// A new one, empty.
+    Create,
+    /// One less, with all that is in it.
+    Destroy,
+    /// A question that is answered yes or no.
+    Test,
 }
 
 impl Verb {
@@ -101,6 +109,9 @@ impl Verb {
             Verb::Flush => ("flush", None),
             Verb::Show => ("show", Some("list")),
             Verb::Stats => ("stats", None),
+            Verb::Create => ("create", None),
+            Verb::Destroy => ("destroy", None),
+            Verb::Test => ("test", None),
         }
     }
 }
@@ -115,6 +126,8 @@ pub enum Job {
     Look(Get, Decide),
     /// A listing, made of the replies to these.
     Show(Vec<Get>),
+    /// A question that is answered yes or no.
+    Test(Get),
 }
 
 /// Makes the change out of the reply to the question before it.

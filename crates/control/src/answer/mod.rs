@@ -2,6 +2,7 @@
 //! Answers to questions: from the state and from what the daemon gathered, never by asking anybody.
 
 mod conns;
+mod ipset;
 mod links;
 mod net;
 mod services;
@@ -67,6 +68,7 @@ pub fn wants(get: &Get) -> Wants {
         Get::Neighs { .. } => Wants { neighs: true, ..none },
         Get::LinkStats { .. } => Wants { ports: true, workers: true, ..none },
         Get::Timeouts | Get::Routes { .. } | Get::Links { .. } | Get::Vlans { .. } => none,
+        Get::Sets { .. } | Get::TestSet { .. } => none,
     }
 }
 
@@ -96,6 +98,8 @@ fn answered(state: &State, seen: &Observed<'_>, get: &Get, now: Tick) -> Result<
         Get::Traffic => Reply::Traffic(links::traffic(seen)),
         Get::SynProxy => Reply::SynProxy(synproxy::info(state, seen)),
         Get::Vlans { dev } => Reply::Vlans(links::vlans(state, dev.as_deref())?),
+        Get::Sets { name, cursor } => Reply::Sets(ipset::page(state, name.as_deref(), *cursor)?),
+        Get::TestSet { name, entry } => Reply::IsInSet(ipset::test(state, name, entry)?),
     })
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Access lists of services: `ipvsadm -U -V -O -Y`.
 
-use model::ServiceKey;
+use model::ipset::SetKind;
 use model::options::{AccessList, AccessSubject};
+use model::{Family, ServiceKey};
 use sockopt::{Code, Status};
 
-use super::{Decision, refuse, service, unicast};
-use crate::capabilities;
+use super::{Decision, find_set, refuse, service, unicast};
 use crate::rows::Service;
 use crate::state::State;
 
@@ -21,10 +21,23 @@ pub(super) fn add(
     if entries(&mut service, list).contains(subject) {
         return refuse(Code::Exists, format!("{subject} is in the {} list of {key} already", word(list)));
     }
-    if let AccessSubject::Addr(addr) = subject {
-        unicast(*addr, "client")?;
+    let family = match subject {
+        AccessSubject::Addr(addr) => {
+            unicast(*addr, "client")?;
+            Some(Family::of(*addr))
+        }
+        AccessSubject::Set(name) => {
+            let spec = &find_set(state, name)?.spec;
+            // Ports are of no family.
+            (spec.kind != SetKind::BitmapPort).then_some(spec.family)
+        }
+    };
+    if family.is_some_and(|family| family != key.family()) {
+        return refuse(
+            Code::Invalid,
+            format!("{subject} is of another family than {key}: it would never match"),
+        );
     }
-    capabilities::access(subject)?;
     entries(&mut service, list).push(subject.clone());
     Ok(Decision::new(vec![service::replaced(state, id, service)], Vec::new()))
 }

@@ -4,6 +4,7 @@
 mod access;
 mod addr;
 mod dest;
+mod ipset;
 mod laddr;
 mod link;
 mod neigh;
@@ -20,6 +21,7 @@ use crate::change::{Change, Row};
 use crate::effect::Effect;
 use crate::state::State;
 
+pub(crate) use ipset::find as find_set;
 pub(crate) use timeouts::listed as timeouts_listed;
 pub(crate) use vlan::check_name as check_link_name;
 
@@ -76,6 +78,13 @@ pub fn decide(state: &State, set: &Set) -> Result<Decision, Status> {
         Set::SetLink { dev, change } => link::set(state, dev, change),
         Set::AddVlan(spec) => vlan::add(state, spec),
         Set::DelVlan(name) => vlan::delete(state, name),
+        Set::AddSet(spec) => ipset::create(state, spec),
+        Set::DelSet(name) => ipset::destroy(state, name),
+        Set::FlushSet(name) => ipset::flush(state, name.as_deref()),
+        Set::AddMember { set, entry, comment, nomatch, force } => {
+            ipset::add(state, set, entry, comment.as_deref(), *nomatch, *force)
+        }
+        Set::DelMember { set, entry, force } => ipset::delete(state, set, entry, *force),
     }
 }
 

@@ -220,6 +220,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         laddrs: (200..208).map(|n| family.here(n)).collect(),
         syn_proxy: false,
         proxying: Default::default(),
+        access: None,
         conn_timeout: 0,
         weights: (0, 1),
         masquerades: false,

@@ -10,11 +10,13 @@
 //! outside is the client: its packets go inbound, the host's, the first among them, outbound.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow::Break;
 
 use model::rule::EndpointRange;
 use packet::{Buffer, proto};
 
 use super::far::{Far, owner_by};
+use crate::access::admit;
 use crate::conn::{ConnId, Probe, Tuple};
 use crate::ids::LinkId;
 use crate::l4;
@@ -72,6 +74,9 @@ impl<P: Buffer> Lcore<P> {
         let svc = rule_for(&probe.tuple, ip.proto, link.id, cx.snap)?;
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return Some(drop(DropReason::L4Checksum));
+        }
+        if let Break(verdict) = admit(svc, pkt, received) {
+            return Some(Break(verdict));
         }
         Some(self.enter_outward(svc, probe, cx))
     }

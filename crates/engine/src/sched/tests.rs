@@ -22,6 +22,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         laddrs: Vec::new(),
         syn_proxy: false,
         proxying: Default::default(),
+        access: None,
         conn_timeout: 0,
         weights: (0, 0),
         masquerades: false,
