@@ -287,10 +287,8 @@ impl State {
     /// The services with a set in their access lists, once for each list.
     pub(crate) fn set_users(&self, name: &str) -> Vec<&ServiceKey> {
         let names = |subject: &&AccessSubject| matches!(subject, AccessSubject::Set(set) if set == name);
-        let uses = |(_, service): (u32, &'_ Box<Service>)| {
-            service.block.iter().chain(&service.allow).filter(names).count()
-        };
-        let users = self.services.iter().map(|row| (uses(row), &row.1.key));
+        let uses = |service: &Service| service.block.iter().chain(&service.allow).filter(names).count();
+        let users = self.services.iter().map(|(_, service)| (uses(service), &service.key));
         users.flat_map(|(uses, key)| std::iter::repeat_n(key, uses)).collect()
     }
 
