@@ -112,7 +112,7 @@ impl Config {
         let needed = PoolConfig::for_devices(self.specs(), self.workers);
         let physical = self.specs().any(|spec| spec.driver().is_physical());
         // The file's default is meant for network cards; virtual devices come by with less.
-        let asked = self.boot.pool_size != BootConfig::default().pool_size || physical;
+        let asked = self.boot.says("netif_defs/pktpool_size") || physical;
         let mtu = self.devices.iter().filter_map(|device| device.port.mtu).max().unwrap_or(0);
         let taps = self.devices.iter().filter(|device| device.kernel.is_some()).count();
         PoolConfig {
@@ -378,5 +378,18 @@ mod tests {
         assert_eq!(of(&["dpdk0=null"], ""), Policy::Sleep);
         assert_eq!(of(&["dpdk0=pci:0000:03:00.0"], ""), Policy::Spin);
         assert_eq!(of(&["dpdk0=null"], "global_defs {\n idle pause\n}"), Policy::Pause);
+    }
+    #[test]
+    fn virtual_devices_take_the_pool_that_is_written_even_if_it_is_the_default() {
+        let mbufs = |text: &str| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let file = dir.path().join("dpvs.conf");
+            std::fs::write(&file, text).expect("it can be written");
+            let args = Args { conf: Conf::File(file), ..args(&["dpdk0=null"], None, &[]) };
+            Config::load(&args).expect("it makes sense").pool().mbufs
+        };
+        assert_eq!(mbufs("netif_defs {\n pktpool_size 65535\n}"), 65_535);
+        assert_eq!(mbufs("netif_defs {\n pktpool_size 262143\n}"), 262_143);
+        assert!(mbufs("") < 65_535);
     }
 }

@@ -23,8 +23,10 @@ use crate::{logs, memory};
 /// What the environment is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EalConfig {
-    /// Memory needed for packets and tables, in MiB. Without hugepages it is also the limit.
+    /// The limit of memory for packets and tables without hugepages, in MiB.
     pub memory_mib: u32,
+    /// Hugepages that have to be free for them to be taken, in MiB.
+    pub hugepages_mib: u32,
     /// Whether it is on hugepages; `None` when there are enough.
     pub hugepages: Option<bool>,
     /// PCI devices to give to DPDK, each with its driver's arguments. With none, the PCI bus is left alone.
@@ -39,6 +41,7 @@ impl Default for EalConfig {
     fn default() -> EalConfig {
         EalConfig {
             memory_mib: 256,
+            hugepages_mib: 256,
             hugepages: None,
             pci: Vec::new(),
             multi_process: false,
@@ -62,6 +65,8 @@ impl EalConfig {
     pub fn with_pool(mut self, pool: &PoolConfig) -> EalConfig {
         // Twice the net size: without hugepages, 16384 mbufs of 37 MiB did not fit into 64 MiB.
         self.memory_mib = self.memory_mib.max(2 * pool.mib() + 128);
+        // On hugepages little is lost between buffers: what does not fill a page, and rings.
+        self.hugepages_mib = self.hugepages_mib.max(pool.mib() + pool.mib() / 64 + 128);
         self
     }
 

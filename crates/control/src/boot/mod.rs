@@ -222,7 +222,7 @@ pub fn read(tree: &Tree) -> Result<Checked, Vec<Error>> {
         errors: Vec::new(),
     };
     reader.blocks(&tree.blocks, "", "");
-    if reader.config.cookie_key_file.is_some() && !reader.config.given.contains_key(LEARN) {
+    if reader.config.cookie_key_file.is_some() && !reader.config.says(LEARN) {
         reader.config.options.syn_proxy.learn = false;
     }
     let Reader { config, places, mut warnings, mut errors } = reader;
@@ -265,6 +265,11 @@ impl BootConfig {
     /// The device of that name.
     pub fn device(&self, name: &str) -> Option<&Device> {
         self.devices.iter().find(|device| device.name == name)
+    }
+
+    /// Whether the file says something at `place` (`netif_defs/pktpool_size`), be it the default.
+    pub fn says(&self, place: &str) -> bool {
+        self.given.contains_key(place)
     }
 
     /// VLANs, addresses and routes as changes, in the order they have to be made: for [`crate::transact`] once the devices are there.

@@ -115,9 +115,11 @@ fn memory(config: &EalConfig, machine: &Machine) -> Memory {
     match machine.hugepages {
         _ if config.hugepages == Some(false) => ordinary("hugepages are switched off".to_owned()),
         None => ordinary("no hugepages are free".to_owned()),
-        Some(pages) if pages.mib() < u64::from(config.memory_mib) => {
-            ordinary(format!("{} MB of hugepages are free and {} MB needed", pages.mib(), config.memory_mib))
-        }
+        Some(pages) if pages.mib() < u64::from(config.hugepages_mib) => ordinary(format!(
+            "{} MB of hugepages are free and {} MB needed",
+            pages.mib(),
+            config.hugepages_mib
+        )),
         Some(_) if config.multi_process && !machine.hugetlbfs => {
             ordinary("memif on hugepages needs a mounted hugetlbfs".to_owned())
         }
@@ -171,12 +173,12 @@ mod tests {
     #[test]
     fn hugepages_are_taken_when_there_are_enough() {
         assert_eq!(args(EalConfig::default(), &HUGE), "--lcores=0@(0) --no-pci --in-memory --no-telemetry");
-        let much = EalConfig { memory_mib: 2000, ..EalConfig::default() };
+        let much = EalConfig { memory_mib: 3000, hugepages_mib: 2000, ..EalConfig::default() };
         let picked = pick(&much, &HUGE).expect("ordinary memory will do");
         assert_eq!(
             picked.to_string(),
-            "memory=ordinary limit=2000MB why='1024 MB of hugepages are free and 2000 MB needed' \
-             eal='--lcores=0@(0) --no-pci --no-huge --no-shconf -m 2000 --no-telemetry'"
+            "memory=ordinary limit=3000MB why='1024 MB of hugepages are free and 2000 MB needed' \
+             eal='--lcores=0@(0) --no-pci --no-huge --no-shconf -m 3000 --no-telemetry'"
         );
     }
 

@@ -99,7 +99,8 @@ const FULL: Effort =
     Effort { capacity: 2_097_152, connections: &[1, 1_000, 100_000, 1_000_000], rounds: 5, round_ms: 300 };
 const QUICK: Effort = Effort { capacity: 131_072, connections: &[1, 1_000, 10_000], rounds: 3, round_ms: 20 };
 
-fn main() {
+fn main() -> std::io::Result<()> {
+    memory::on_huge_pages()?;
     let args: Vec<String> = std::env::args().skip(1).collect();
     let effort = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
     let wanted = args.iter().find(|arg| !arg.starts_with('-'));
@@ -122,6 +123,7 @@ fn main() {
     if wanted.is_none_or(|name| "cookie".contains(name.as_str())) {
         proxy::cookies(&clock);
     }
+    Ok(())
 }
 
 /// One line of the table.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A dpvsd on a file of frames, configured like the sample of one service with four servers.
+//! A dpvsd on a file of frames: one service with eight servers and eight local addresses.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -16,13 +16,14 @@ use sockopt::{Client, Get, Reply, Request, Set};
 use crate::frames::{SERVICE, Traffic};
 use crate::{Case, Memory, Sample, cpu, pcap_args};
 
-/// How long connections may take to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the director may take to come up, and its traffic to be what the case says.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running dpvsd whose connections are open.
 pub struct Director {
     child: Child,
     client: Client,
+    traffic: Traffic,
 }
 
 impl Director {
@@ -44,7 +45,7 @@ impl Director {
         let client = connect(&ipc, &mut child)
             .with_context(|| fs::read_to_string(dir.join("dpvsd.log")).unwrap_or_default());
         let mut director = match client {
-            Ok(client) => Director { child, client },
+            Ok(client) => Director { child, client, traffic: case.traffic },
             Err(error) => {
                 let _ = child.kill();
                 return Err(error);
@@ -56,12 +57,17 @@ impl Director {
     }
 
     /// Packets received and time spent during `window`.
+    ///
+    /// # Errors
+    /// The packets of this window did not do what the case says.
     pub fn sample(&mut self, window: Duration) -> Result<Sample> {
         let pid = self.child.id();
-        let (times, before) = (cpu::times(pid)?, self.traffic()?);
+        let (times, before) = (cpu::times(pid)?, self.seen()?);
         sleep(window);
-        let (later, after) = (cpu::times(pid)?, self.traffic()?);
-        Ok(Sample { time: cpu::busiest(&times, &later), packets: after.rx - before.rx })
+        let (later, after) = (cpu::times(pid)?, self.seen()?);
+        let seen = after.since(&before);
+        ensure!(seen.fits(self.traffic), "the packets of {:?} did something else: {seen:?}", self.traffic);
+        Ok(Sample { time: cpu::busiest(&times, &later), packets: seen.rx })
     }
 
     fn configure(&mut self, case: &Case) -> Result<()> {
@@ -99,11 +105,11 @@ impl Director {
         let scheduling = Scheduling { scheduler: "rr".to_owned(), ..Scheduling::default() };
         let spec = ServiceSpec { scheduling, ..ServiceSpec::default() };
         steps.push(Set::AddService(service.clone(), spec));
-        for last in 200..204 {
+        for last in 200..208 {
             let addr = [10, 0, 0, last].into();
             steps.push(Set::AddLaddr { service: service.clone(), addr, dev: dev.to_owned() });
         }
-        for last in 2..6 {
+        for last in 2..10 {
             let addr = SocketAddr::from(([10, 0, 0, last], 80));
             steps.push(neigh(addr.ip(), last));
             let spec = DestSpec { forwarding: Forwarding::FullNat, ..DestSpec::default() };
@@ -115,28 +121,45 @@ impl Director {
         }
     }
 
-    /// Waits until every flow has its connection and packets come through as the case expects.
+    /// Waits until packets do what the case says: of hits, every flow has its connection.
     fn settle(&mut self, case: &Case) -> Result<()> {
-        let hits = matches!(case.traffic, Traffic::Udp | Traffic::Tcp);
         let begin = Instant::now();
         loop {
-            let before = self.traffic()?;
-            sleep(Duration::from_millis(300));
-            let after = self.traffic()?;
-            let (rx, tx) = (after.rx - before.rx, after.tx - before.tx);
-            let settled = match hits {
-                true => rx > 0 && tx.abs_diff(rx) <= rx / 1000 && self.conns()? >= u64::from(case.flows),
-                false => rx > 0 && tx == 0,
+            let before = self.seen()?;
+            sleep(Duration::from_millis(500));
+            let after = self.seen()?;
+            let seen = after.since(&before);
+            let all = match case.traffic {
+                Traffic::Udp | Traffic::Tcp => after.live >= u64::from(case.flows),
+                // The first expired, and from then on as many come as go.
+                Traffic::UdpOpen | Traffic::TcpOpen => after.opened > u64::from(case.flows),
+                Traffic::NoHost | Traffic::NoPort => true,
             };
-            if settled {
+            if all && seen.fits(case.traffic) {
                 return Ok(());
             }
             ensure!(
                 begin.elapsed() < PATIENCE,
-                "{}: traffic does not settle: rx {rx}, tx {tx}, {after:?}",
-                case.name
+                "{}: traffic does not settle: {seen:?}, {:?}",
+                case.name,
+                self.traffic()?
             );
         }
+    }
+
+    fn seen(&mut self) -> Result<Seen> {
+        let traffic = self.traffic()?;
+        let page = match self.client.call(&Request::Get(Get::Services { cursor: 0, lcore: None }))? {
+            Reply::Services(page) => page,
+            reply => bail!("unexpected reply {reply:?}"),
+        };
+        let dests = page.entries.iter().flat_map(|service| &service.dests);
+        Ok(Seen {
+            rx: traffic.rx,
+            tx: traffic.tx,
+            opened: page.entries.iter().map(|service| service.counters.conns).sum(),
+            live: dests.map(|dest| u64::from(dest.active) + u64::from(dest.inactive)).sum(),
+        })
     }
 
     fn traffic(&mut self) -> Result<model::stats::Traffic> {
@@ -145,16 +168,40 @@ impl Director {
             reply => bail!("unexpected reply {reply:?}"),
         }
     }
+}
 
-    /// Connections of all servers.
-    fn conns(&mut self) -> Result<u64> {
-        match self.client.call(&Request::Get(Get::Services { cursor: 0, lcore: None }))? {
-            Reply::Services(page) => {
-                let dests = page.entries.iter().flat_map(|service| &service.dests);
-                Ok(dests.map(|dest| u64::from(dest.active) + u64::from(dest.inactive)).sum())
-            }
-            reply => bail!("unexpected reply {reply:?}"),
+/// What the director says it did.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Packets received.
+    rx: u64,
+    /// Packets sent.
+    tx: u64,
+    /// Connections opened.
+    opened: u64,
+    /// Connections that are there.
+    live: u64,
+}
+
+impl Seen {
+    fn since(&self, before: &Seen) -> Seen {
+        Seen {
+            rx: self.rx - before.rx,
+            tx: self.tx - before.tx,
+            opened: self.opened - before.opened,
+            live: self.live,
         }
+    }
+
+    /// Whether packets did what the case says. The counters are read one after the other while packets come, so none fits exactly.
+    fn fits(&self, traffic: Traffic) -> bool {
+        let about = |count: u64| count.abs_diff(self.rx) <= self.rx / 100;
+        self.rx > 0
+            && match traffic {
+                Traffic::Udp | Traffic::Tcp => about(self.tx) && self.opened <= self.rx / 1000,
+                Traffic::UdpOpen | Traffic::TcpOpen => about(self.tx) && about(self.opened),
+                Traffic::NoHost | Traffic::NoPort => self.tx == 0,
+            }
     }
 }
 
@@ -167,7 +214,7 @@ impl Drop for Director {
 
 fn transport(case: &Case) -> Transport {
     match case.traffic {
-        Traffic::Tcp => Transport::Tcp,
+        Traffic::Tcp | Traffic::TcpOpen => Transport::Tcp,
         _ => Transport::Udp,
     }
 }
@@ -175,12 +222,16 @@ fn transport(case: &Case) -> Transport {
 fn configuration(file: &Path, mbufs: u32, case: &Case, memory: Memory) -> String {
     let hugepages = if memory == Memory::Huge { "on" } else { "off" };
     let conns = (case.flows * 2).max(65_536);
+    let lifetime = match case.traffic {
+        Traffic::UdpOpen | Traffic::TcpOpen => 1,
+        _ => 600,
+    };
     format!(
         "global_defs {{\n    log_level warning\n    idle spin\n    kni off\n    hugepages {hugepages}\n}}\n\
          netif_defs {{\n    pktpool_size {mbufs}\n    device dpdk0 {{\n        driver pcap\n        args {}\n    }}\n}}\n\
          ipvs_defs {{\n    conn {{\n        conn_pool_size {conns}\n    }}\n    \
-         udp {{\n        timeout {{\n            oneway 600\n        }}\n    }}\n    \
-         tcp {{\n        timeout {{\n            established 600\n        }}\n    }}\n}}\n",
+         udp {{\n        timeout {{\n            oneway {lifetime}\n        }}\n    }}\n    \
+         tcp {{\n        timeout {{\n            syn_recv {lifetime}\n            established 600\n        }}\n    }}\n}}\n",
         pcap_args(file)
     )
 }

@@ -21,6 +21,10 @@ pub enum Traffic {
     Udp,
     /// A SYN of each flow, then rounds of segments with six bytes of data.
     Tcp,
+    /// Datagrams to the service, each of a flow that has no connection when it comes.
+    UdpOpen,
+    /// SYNs to the service, each of a flow that has no connection when it comes.
+    TcpOpen,
     /// Datagrams to an address of nobody.
     NoHost,
     /// Datagrams to a port of the virtual address that has no service.
@@ -67,10 +71,10 @@ fn frame(traffic: Traffic, flow: u32, first: bool) -> Vec<u8> {
     let source = source(flow);
     let service = SocketAddr::V4(SERVICE);
     match traffic {
-        Traffic::Udp => build::udp(MACS, source, service, &[0; 18]),
+        Traffic::Udp | Traffic::UdpOpen => build::udp(MACS, source, service, &[0; 18]),
         Traffic::NoHost => build::udp(MACS, source, ([10, 0, 77, 77], 80).into(), &[0; 18]),
         Traffic::NoPort => build::udp(MACS, source, ([10, 0, 0, 100], 9999).into(), &[0; 18]),
-        Traffic::Tcp if first => {
+        Traffic::Tcp | Traffic::TcpOpen if first => {
             let options = [2, 4, 0x05, 0xb4];
             build::tcp(
                 MACS,
@@ -79,7 +83,7 @@ fn frame(traffic: Traffic, flow: u32, first: bool) -> Vec<u8> {
                 Segment { seq: 1000, flags: SYN, options: &options, ..Segment::default() },
             )
         }
-        Traffic::Tcp => {
+        Traffic::Tcp | Traffic::TcpOpen => {
             let data =
                 Segment { seq: 1001, ack: 5001, flags: PSH | ACK, payload: &[0; 6], ..Segment::default() };
             build::tcp(MACS, source, service, data)
@@ -87,7 +91,7 @@ fn frame(traffic: Traffic, flow: u32, first: bool) -> Vec<u8> {
     }
 }
 
-/// Different for every flow below two million, neighbours far apart.
+/// Different for every flow below four million, neighbours far apart.
 fn source(flow: u32) -> SocketAddr {
     let host = 0x0a40_0000 + (u64::from(flow) * 2_654_435_761 % (1 << 22)) as u32;
     let port = 1024 + (u64::from(flow) * 40_503 % 64_000) as u16;

@@ -10,7 +10,7 @@ pub(super) const KEYS: &[Key] = &[
         Number(1023, 134_217_727),
         "65535",
         Restart,
-        "Packet buffers for each NUMA node, rounded up to a power of two less one.",
+        "Packet buffers for each NUMA node, rounded up to a power of two less one. Where it is not written, virtual devices take what they need.",
         |c, v| {
             c.pool_size = (number(v) + 1).next_power_of_two() - 1;
             Ok(())
