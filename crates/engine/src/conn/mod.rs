@@ -333,8 +333,7 @@ impl ConnTable {
     pub fn next_expired(&mut self, now: Tick, budget: &mut u32) -> Option<ConnId> {
         let now = wheel::ticks(now);
         while (now.wrapping_sub(self.wheel.at) as i32) >= 0 {
-            let slot = self.wheel.at as usize % self.wheel.heads.len();
-            let head = self.wheel.heads[slot];
+            let head = self.wheel.head(NIL);
             if head == NIL {
                 self.wheel.at = self.wheel.at.wrapping_add(1);
                 continue;
@@ -367,7 +366,7 @@ impl ConnTable {
         let due = due(self.get(id));
         let soonest = self.wheel.at.wrapping_add(ahead);
         let due = if (due.wrapping_sub(soonest) as i32) < 0 { soonest } else { due };
-        let slot = self.wheel.slot(due);
+        let slot = self.wheel.slot(due, id.0);
         let head = self.wheel.heads[usize::from(slot)];
         let conn = self.get_mut(id);
         (conn.slot, conn.prev, conn.next) = (slot, NIL, head);
