@@ -62,7 +62,7 @@ CASES = [
     ("l4_checksum", D / J / TCP(sport=4000, dport=80, flags="S", chksum=1)),
     ("not_syn", D / I / TCP(sport=4001, dport=80, flags="A")),
     ("not_syn", D / I / TCP(sport=4001, dport=80, flags="SA")),
-    ("not_syn", D / I / TCP(sport=4001, dport=80, flags="SF")),
+    ("bad_flags", D / I / TCP(sport=4001, dport=80, flags="SF")),
     ("not_syn", D / I / TCP(sport=4001, dport=80, flags="R")),
     ("not_syn", D / I / TCP(sport=4001, dport=80, flags="")),
     ("not_syn", D / J / TCP(sport=4001, dport=80, flags="FA")),
