@@ -89,18 +89,14 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
 /// # Errors
 /// `NotSupported`.
 pub fn forwarding(spec: &DestSpec) -> Result<Forwarding, Status> {
-    let forwarding = match spec.forwarding {
-        model::Forwarding::FullNat => Forwarding::FullNat,
-        model::Forwarding::Nat => Forwarding::Nat,
-        model::Forwarding::DirectRouting => Forwarding::DirectRouting,
-        model::Forwarding::Tunnel(kind) => Forwarding::Tunnel(kind),
-        model::Forwarding::Snat => Forwarding::Snat,
-        model::Forwarding::Local => return Err(lacking_mode("local delivery")),
-    };
-    if spec.upper != 0 {
-        return Err(lacking("connection thresholds (-x, -y) are not there yet"));
+    match spec.forwarding {
+        model::Forwarding::FullNat => Ok(Forwarding::FullNat),
+        model::Forwarding::Nat => Ok(Forwarding::Nat),
+        model::Forwarding::DirectRouting => Ok(Forwarding::DirectRouting),
+        model::Forwarding::Tunnel(kind) => Ok(Forwarding::Tunnel(kind)),
+        model::Forwarding::Snat => Ok(Forwarding::Snat),
+        model::Forwarding::Local => Err(lacking_mode("local delivery")),
     }
-    Ok(forwarding)
 }
 
 fn lacking(text: impl Into<String>) -> Status {

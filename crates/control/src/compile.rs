@@ -9,6 +9,7 @@ use std::sync::Arc;
 use engine::access::{Access, List};
 use engine::forward::snat::Rule;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
+use engine::limit::Limit;
 use engine::link::Link;
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
@@ -186,6 +187,11 @@ fn dests(state: &State) -> Vec<Option<Dest>> {
             addr: SocketAddr::new(dest.addr.ip(), port),
             forwarding: dest.forwarding,
             weight: dest.spec.weight,
+            limit: dest.occupancy.clone().map(|occupancy| Limit {
+                upper: dest.spec.upper,
+                lower: dest.spec.lower,
+                occupancy,
+            }),
         })
     };
     (0..).zip(state.dests.all()).map(compiled).collect()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
+use engine::limit::Occupancy;
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
 use engine::tick::Tick;
@@ -47,6 +48,8 @@ pub struct Dest {
     pub spec: DestSpec,
     /// The forwarding `spec` asks for, as workers know it.
     pub forwarding: Forwarding,
+    /// How many connections it has on all workers; counted while `spec` limits them.
+    pub occupancy: Option<Occupancy>,
 }
 
 /// A set of addresses, networks or ports.

@@ -267,3 +267,22 @@ fn snat_is_for_match_services_and_they_for_snat() {
     let step = Set::AddDest(key, at("10.2.0.7:80"), fullnat(1));
     assert_eq!(refused(&mut state, step).0, Code::NotSupported);
 }
+
+#[test]
+fn one_count_of_connections_outlasts_changes_of_thresholds() {
+    let mut state = balanced();
+    let change = |state: &mut State, upper, lower| {
+        let spec = DestSpec { upper, lower, ..fullnat(1) };
+        set(state, Set::EditDest(tcp(VIP), at("10.2.0.11:8080"), spec));
+        compile(state).dest(DestId(0), 1).expect("it is there").limit.clone()
+    };
+    let first = change(&mut state, 5, 2).expect("it is limited");
+    assert_eq!((first.upper, first.lower), (5, 2));
+    let second = change(&mut state, 7, 0).expect("it is limited");
+    assert_eq!((second.upper, second.lower), (7, 0));
+    assert_eq!(second.occupancy, first.occupancy);
+    assert_eq!(change(&mut state, 0, 0), None);
+    assert_eq!(compile(&state).dest(DestId(1), 1).expect("it is there").limit, None);
+    let anew = change(&mut state, 5, 2).expect("it is limited");
+    assert_ne!(anew.occupancy, first.occupancy, "nobody counted meanwhile");
+}

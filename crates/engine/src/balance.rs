@@ -270,10 +270,7 @@ impl<P: Buffer> Lcore<P> {
         let conn = self.conns.get_mut(id);
         conn.seq_delta = seq_delta;
         (conn.l3_delta, conn.l4_delta) = ([inbound.0, back.0], [inbound.1, back.1]);
-        if let Some(counters) = self.dests.get_mut(dest.id, dest.generation) {
-            counters.conns += 1;
-            counters.inactive += 1;
-        }
+        self.dests.opened(dest.id, dest.generation);
         Continue(id)
     }
 

@@ -5,6 +5,7 @@
 //! kernel, handed to other workers, or held. [`Traffic::missing`] says so.
 
 use crate::ids::DestId;
+use crate::limit::Limit;
 use crate::snapshot::Snapshot;
 use crate::verdict::{DROP_REASONS, DropReason};
 
@@ -106,43 +107,77 @@ pub struct DestCounters {
 
 /// Numbers of all destinations, by [`DestId`].
 #[derive(Debug, Default)]
-pub struct DestTable(Vec<DestCounters>);
+pub struct DestTable {
+    counters: Vec<DestCounters>,
+    /// Thresholds, by the same number. This worker's connections are part of each one's occupancy.
+    limits: Vec<Option<Limit>>,
+}
 
 impl DestTable {
     /// Makes room for the destinations of a new snapshot and starts at 0 where a slot has another one now.
     pub fn adopt(&mut self, snap: &Snapshot) {
-        if self.0.len() < snap.dests.len() {
-            self.0.resize(snap.dests.len(), DestCounters::default());
+        if self.counters.len() < snap.dests.len() {
+            self.counters.resize(snap.dests.len(), DestCounters::default());
+            self.limits.resize(snap.dests.len(), None);
         }
-        for (counters, dest) in self.0.iter_mut().zip(&snap.dests) {
-            if let Some(dest) = dest
-                && dest.generation != counters.generation
-            {
+        for ((counters, limit), dest) in self.counters.iter_mut().zip(&mut self.limits).zip(&snap.dests) {
+            let Some(dest) = dest else { continue };
+            if dest.generation != counters.generation {
                 *counters = DestCounters { generation: dest.generation, ..DestCounters::default() };
             }
+            if *limit != dest.limit {
+                let known = limit.take().is_some_and(|old| Some(&old.occupancy) == dest.occupancy());
+                limit.clone_from(&dest.limit);
+                match limit {
+                    Some(limit) if known => limit.reset(),
+                    Some(limit) => limit.add(counters.active + counters.inactive),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// A connection was opened towards a destination.
+    pub fn opened(&mut self, id: DestId, generation: u32) {
+        let Some(counters) = self.get_mut(id, generation) else { return };
+        counters.conns += 1;
+        counters.inactive += 1;
+        if let Some(Some(limit)) = self.limits.get(id.index()) {
+            limit.add(1);
+        }
+    }
+
+    /// A connection with a destination is over.
+    pub fn closed(&mut self, id: DestId, generation: u32, active: bool) {
+        let Some(counters) = self.get_mut(id, generation) else { return };
+        let count = if active { &mut counters.active } else { &mut counters.inactive };
+        debug_assert!(*count > 0, "it was counted when it was opened");
+        *count = count.saturating_sub(1);
+        if let Some(Some(limit)) = self.limits.get(id.index()) {
+            limit.sub();
         }
     }
 
     /// The numbers of a destination, unless another one has taken its slot.
     #[inline(always)]
     pub fn get_mut(&mut self, id: DestId, generation: u32) -> Option<&mut DestCounters> {
-        self.0.get_mut(id.index()).filter(|counters| counters.generation == generation)
+        self.counters.get_mut(id.index()).filter(|counters| counters.generation == generation)
     }
 
     /// The numbers in a slot.
     #[inline(always)]
     pub fn get(&self, id: DestId) -> Option<&DestCounters> {
-        self.0.get(id.index())
+        self.counters.get(id.index())
     }
 
     /// All slots.
     pub fn all(&self) -> &[DestCounters] {
-        &self.0
+        &self.counters
     }
 
     /// Zeroes what a destination has carried; its present connections stay counted.
     pub fn zero(&mut self, id: DestId) {
-        if let Some(c) = self.0.get_mut(id.index()) {
+        if let Some(c) = self.counters.get_mut(id.index()) {
             *c = DestCounters {
                 active: c.active,
                 inactive: c.inactive,

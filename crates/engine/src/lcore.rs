@@ -231,10 +231,7 @@ impl<P: Buffer> Lcore<P> {
             let dir = if conn.forwarding == Forwarding::Snat { Dir::Inbound } else { Dir::Outbound };
             self.leases.release(Lease { port: self.conns.tuple(id, dir).target_port(), range });
         }
-        if let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) {
-            let count = if conn.active { &mut counters.active } else { &mut counters.inactive };
-            *count = count.saturating_sub(1);
-        }
+        self.dests.closed(conn.dest, conn.dest_generation, conn.active);
         self.conns.remove(id);
     }
 

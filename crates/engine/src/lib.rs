@@ -19,6 +19,7 @@ pub mod l3;
 pub mod l4;
 pub mod laddr;
 pub mod lcore;
+pub mod limit;
 pub mod link;
 pub mod lookup;
 mod nd;

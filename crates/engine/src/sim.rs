@@ -414,6 +414,7 @@ pub mod world {
                 addr: at(server, 8080),
                 forwarding: Forwarding::FullNat,
                 weight: n as u32 + 1,
+                limit: None,
             }));
         }
         snap.services.push(Some(Service {

@@ -17,6 +17,7 @@ use crate::access::Access;
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
+use crate::limit::{Limit, Occupancy};
 use crate::link::{Link, Mac};
 use crate::lookup::{Lookup, Target};
 use crate::proto::Timeouts;
@@ -159,6 +160,22 @@ pub struct Dest {
     pub forwarding: Forwarding,
     /// Share of new connections; 0 takes none.
     pub weight: u32,
+    /// How many connections it may have, if that is said.
+    pub limit: Option<Limit>,
+}
+
+impl Dest {
+    /// Whether it takes new connections now.
+    #[inline(always)]
+    pub fn is_open(&self) -> bool {
+        self.weight > 0 && self.occupancy().is_none_or(|occupancy| !occupancy.is_full())
+    }
+
+    /// How many connections it has, if that is limited.
+    #[inline(always)]
+    pub fn occupancy(&self) -> Option<&Occupancy> {
+        self.limit.as_ref().map(|limit| &limit.occupancy)
+    }
 }
 
 /// Switches of the small stack.

@@ -43,7 +43,15 @@ fn snapshot(forwarding: Forwarding, change: impl Fn(&mut Service)) -> Snapshot {
             let id = DestId(snap.dests.len() as u32);
             dests.push(id);
             let addr = at(server, 0);
-            snap.dests.push(Some(Dest { id, generation: 1, service, addr, forwarding, weight: 1 }));
+            snap.dests.push(Some(Dest {
+                id,
+                generation: 1,
+                service,
+                addr,
+                forwarding,
+                weight: 1,
+                limit: None,
+            }));
         }
         let like = snap.services[0].clone().expect("the first service");
         let (transport, vip, laddrs) = (icmp(names), at(names.vip, 0), vec![ip(names.laddr)]);

@@ -49,6 +49,7 @@ fn snapshot(rule: impl Fn(Names) -> Rule) -> Snapshot {
             addr: at(names.own, 0),
             forwarding: Forwarding::Snat,
             weight: 1,
+            limit: None,
         }));
         let like = snap.services[0].clone().expect("the first service");
         snap.services.push(Some(Service {

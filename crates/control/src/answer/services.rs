@@ -87,7 +87,7 @@ fn dest(state: &State, id: DestId, reading: crate::meter::Reading) -> Option<Des
         inactive: reading.inactive,
         persistent: 0,
         inhibited: false,
-        overloaded: false,
+        overloaded: dest.occupancy.as_ref().is_some_and(|occupancy| occupancy.is_full()),
     })
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use engine::ids::DestId;
+use engine::limit::Occupancy;
 use model::dest::TunnelCsum;
 use model::{DestSpec, Family, Forwarding, ServiceKey, TunnelKind};
 use sockopt::{Code, Status};
@@ -32,7 +33,8 @@ pub(super) fn add(
     if old.spec.options.synproxy.is_on() {
         fits_proxy(key, addr, spec)?;
     }
-    let dest = Dest { service, addr, spec: *spec, forwarding: check(key, addr, spec)? };
+    let forwarding = check(key, addr, spec)?;
+    let dest = Dest { service, addr, spec: *spec, forwarding, occupancy: occupancy(spec, None) };
     let (id, generation) = state.dests.vacant();
     let mut parent = old.clone();
     parent.dests.push(DestId(id));
@@ -54,7 +56,9 @@ pub(super) fn edit(
     if parent.spec.options.synproxy.is_on() {
         fits_proxy(key, addr, spec)?;
     }
-    let dest = Dest { spec: *spec, forwarding: check(key, addr, spec)?, ..old.clone() };
+    let forwarding = check(key, addr, spec)?;
+    let dest =
+        Dest { spec: *spec, forwarding, occupancy: occupancy(spec, old.occupancy.clone()), ..old.clone() };
     let mut rows = vec![Row::Dest(id, Some((state.dests.generation(id.0), dest)))];
     if spec.weight != old.spec.weight {
         let mut parent = parent.clone();
@@ -62,6 +66,11 @@ pub(super) fn edit(
         rows.push(service::replaced(state, service, parent));
     }
     Ok(Decision::new(rows, Vec::new()))
+}
+
+/// What counts the connections that `spec` limits: what did before, if anything.
+fn occupancy(spec: &DestSpec, before: Option<Occupancy>) -> Option<Occupancy> {
+    (spec.upper != 0).then(|| before.unwrap_or_default())
 }
 
 pub(super) fn delete(state: &State, key: &ServiceKey, addr: SocketAddr) -> Result<Decision, Status> {

@@ -206,6 +206,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
             addr: (family.here(2 + n), 80).into(),
             forwarding,
             weight: 1,
+            limit: None,
         }));
     }
     snap.services.push(Some(Service {

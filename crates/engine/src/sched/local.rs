@@ -85,13 +85,13 @@ impl Near {
         self.dests
             .iter()
             .filter_map(|&(id, generation)| snap.dest(id, generation))
-            .filter(|dest| dest.service == svc.id && dest.weight > 0)
+            .filter(|dest| dest.service == svc.id && dest.is_open())
     }
 
     fn add(&mut self, dest: &Dest, now: Tick, load: impl Fn(&Dest) -> Load, svc: &Service, snap: &Snapshot) {
         // Those that are gone or take none make room; they are chosen anew if they come back.
         self.dests.retain(|&mut (id, generation)| {
-            snap.dest(id, generation).is_some_and(|dest| dest.service == svc.id && dest.weight > 0)
+            snap.dest(id, generation).is_some_and(|dest| dest.service == svc.id && dest.is_open())
         });
         if self.dests.contains(&(dest.id, dest.generation)) {
             return;

@@ -3,7 +3,7 @@
 //!
 //! A closed set: a new scheduler breaks every `match` that has to think about it. What a scheduler remembers
 //! is a [`Cursor`] per service and worker, what it looks up a [`Table`] per service that control compiles; a server is usable
-//! when it takes new connections (weight above 0).
+//! when it takes new connections (weight above 0, and below its thresholds).
 //!
 //! Workers count only their own connections. Where a weight is a number of connections (ovf, lblc, lblcr) each worker
 //! has its part of it, rounded up: together they exceed it by less than one a worker.
@@ -220,7 +220,7 @@ fn first(dests: usize, worker: usize) -> usize {
 /// The server at position `at` of `svc`, if it takes new connections.
 fn usable<'s>(svc: &Service, snap: &'s Snapshot, at: usize) -> Option<&'s Dest> {
     let id = *svc.dests.get(at)?;
-    snap.dests.get(id.index())?.as_ref().filter(|dest| dest.weight > 0)
+    snap.dests.get(id.index())?.as_ref().filter(|dest| dest.is_open())
 }
 
 /// Every server of `svc` that takes new connections, once round from the one after position `at`.

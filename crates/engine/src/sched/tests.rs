@@ -38,6 +38,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
             addr: format!("10.1.0.{n}:80").parse().expect("fewer than 256 servers"),
             forwarding: Forwarding::FullNat,
             weight,
+            limit: None,
         })
     });
     Snapshot { services: vec![Some(service)], dests: dests.collect(), ..Snapshot::default() }.index()
