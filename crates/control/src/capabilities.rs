@@ -65,7 +65,7 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         conn_timeout: _,
         synproxy: _,
         hash_target,
-        expire_quiescent,
+        expire_quiescent: _,
         proxy_protocol,
         quic,
         dest_check,
@@ -73,7 +73,6 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
     } = options;
     let asked = [
         (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),
-        (*expire_quiescent, "expiry of quiescent servers' connections (--expire-quiescent)"),
         (proxy_protocol.is_some(), "the proxy protocol (--proxy-protocol)"),
         (*quic, "quic (--quic)"),
         (dest_check.passive.is_some(), "passive checks (--dest-check)"),

@@ -143,7 +143,8 @@ impl State {
         self.version
     }
 
-    /// Changes with every commit that touches links, addresses, routes, neighbours, access lists or sets.
+    /// Changes with every commit that touches links, addresses, routes, neighbours, access lists, sets, or servers
+    /// whose connections end with them.
     pub fn routing(&self) -> u32 {
         self.routing
     }
@@ -373,7 +374,9 @@ impl State {
             (_, None) => self.tables.forget(id),
         }
         if let (Some((_, old)), Some(now)) = (&old, now)
-            && (&old.block, &old.allow) != (&now.block, &now.allow)
+            && ((&old.block, &old.allow) != (&now.block, &now.allow)
+                || now.spec.options.expire_quiescent
+                    && (old.revision != now.revision || !old.spec.options.expire_quiescent))
         {
             // Connections that are open are judged anew.
             self.routing += 1;

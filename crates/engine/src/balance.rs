@@ -144,6 +144,12 @@ impl<P: Buffer> Lcore<P> {
         } else if pkt.rx().l4_csum == Csum::Bad {
             return drop(DropReason::L4Checksum);
         }
+        if self.conns.get(id).egress[dir as usize].routing != cx.snap.routing
+            && let Break(verdict) = self.serves_still(id, cx)
+        {
+            self.end(id, dir, pkt, received, cx, out);
+            return Break(verdict);
+        }
         let hop = self.next_hop(id, dir, cx)?;
         let plan = self.conns.get(id).plan(dir);
         let ttl = plan.ttl(cx.snap);

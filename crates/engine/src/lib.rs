@@ -10,6 +10,7 @@ mod arp;
 mod balance;
 pub mod conn;
 pub mod counters;
+mod drain;
 mod flat;
 pub mod flow;
 pub mod forward;

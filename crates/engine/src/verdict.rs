@@ -170,6 +170,8 @@ drop_reasons! {
     NotForwarding => "not_forwarding",
     /// For one of our addresses, but no service and no kernel path.
     NoService => "no_service",
+    /// Of a connection whose server has weight 0 or is gone, of a service that ends such connections.
+    Quiesced => "quiesced",
     /// TCP segment without connection that may not open one.
     NotSyn => "not_syn",
     /// A SYN that ends or resets what it begins.

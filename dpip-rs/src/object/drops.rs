@@ -116,6 +116,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("syn_proxy_storm", "one acknowledgement too many of a storm"),
     ("access_blocked", "the service's access list refuses the client: see `ipvsadm -B`"),
     ("access_not_allowed", "the service's access list does not name the client: see `ipvsadm -W`"),
+    ("quiesced", "the connection's server has weight 0 or is gone, and its service ends such connections"),
     ("no_dest", "the service has no usable real server"),
     ("no_laddr", "the service has no local address of the server's family"),
     ("lport_exhausted", "every local port towards the server is in use: add local addresses"),

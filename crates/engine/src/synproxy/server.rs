@@ -250,17 +250,23 @@ impl<P: Buffer> Lcore<P> {
         }
         for dir in [Dir::Inbound, Dir::Outbound] {
             let Some(session) = self.session(id) else { return };
-            let reset = Segment {
-                tuple: self.conns.tuple(id, dir.opposite()).reversed(),
-                seq: session.heard[dir.opposite() as usize].ack,
-                ack: 0,
-                flags: tcp::flag::RST,
-                window: 0,
-                options: Options::default(),
-                ttl: cx.snap.options.default_ttl,
-            };
-            self.send_own(id, dir, &reset, cx, out);
+            let seq = session.heard[dir.opposite() as usize].ack;
+            self.reset(id, dir, seq, cx, out);
         }
+    }
+
+    /// Resets the end that packets of direction `dir` go to; it expects `seq`.
+    pub(crate) fn reset(&mut self, id: ConnId, dir: Dir, seq: u32, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let reset = Segment {
+            tuple: self.conns.tuple(id, dir.opposite()).reversed(),
+            seq,
+            ack: 0,
+            flags: tcp::flag::RST,
+            window: 0,
+            options: Options::default(),
+            ttl: cx.snap.options.default_ttl,
+        };
+        self.send_own(id, dir, &reset, cx, out);
     }
 
     /// Throws away what waits in a session.
