@@ -50,9 +50,6 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
     if scheduling.persistence.is_some() {
         return Err(lacking("persistent services are not balanced yet"));
     }
-    if scheduling.one_packet {
-        return Err(lacking("one-packet scheduling is not there yet"));
-    }
     Ok(())
 }
 

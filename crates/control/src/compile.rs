@@ -134,6 +134,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             proxying: proxying(service.spec.options.synproxy),
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
+            one_packet: service.spec.scheduling.one_packet,
             expire_quiescent: service.spec.options.expire_quiescent,
             weights: (0, 1),
             masquerades: false,

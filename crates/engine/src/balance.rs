@@ -95,7 +95,11 @@ impl<P: Buffer> Lcore<P> {
                 {
                     return Continue(Verdict::HandOn(Goal::of_worker(other)));
                 }
-                (self.open(pkt, parsed, ip, probe, svc, link, cx)?, Dir::Inbound)
+                let id = self.open(pkt, parsed, ip, probe, svc, link, cx)?;
+                if svc.one_packet {
+                    return self.follow_once(id, pkt, received, flags, cx, out);
+                }
+                (id, Dir::Inbound)
             }
         };
         self.follow(id, dir, pkt, received, flags, cx, out)
@@ -120,7 +124,7 @@ impl<P: Buffer> Lcore<P> {
     /// A packet of a connection.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // the pipeline's own registers
-    fn follow(
+    pub(crate) fn follow(
         &mut self,
         id: ConnId,
         dir: Dir,
@@ -260,7 +264,14 @@ impl<P: Buffer> Lcore<P> {
             plans: Plan::of(dest.forwarding, &probe.tuple, &outbound),
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
+            one_packet: svc.one_packet,
         };
+        if svc.one_packet
+            && let Some(id) = self.same_again(dest, probe, &outbound)
+        {
+            self.dests.scheduled(dest.id, dest.generation);
+            return Continue(id);
+        }
         let jitter = (self.roll() >> 60) as u8;
         let id = match self.conns.insert(&new, cx.snap.options.conn_init_timeout, jitter, cx.now) {
             Ok(id) => id,

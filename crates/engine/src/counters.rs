@@ -147,6 +147,13 @@ impl DestTable {
         }
     }
 
+    /// A packet was scheduled to a destination over a connection that is there.
+    pub fn scheduled(&mut self, id: DestId, generation: u32) {
+        if let Some(counters) = self.get_mut(id, generation) {
+            counters.conns += 1;
+        }
+    }
+
     /// A connection with a destination is over.
     pub fn closed(&mut self, id: DestId, generation: u32, active: bool) {
         let Some(counters) = self.get_mut(id, generation) else { return };

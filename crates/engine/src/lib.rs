@@ -25,6 +25,7 @@ pub mod link;
 pub mod lookup;
 mod nd;
 pub mod neigh;
+mod once;
 mod output;
 pub mod pipeline;
 pub mod proto;

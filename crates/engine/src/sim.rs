@@ -431,6 +431,7 @@ pub mod world {
             proxying: Default::default(),
             access: None,
             conn_timeout: 0,
+            one_packet: false,
             expire_quiescent: false,
             weights: (0, 1),
             masquerades: false,

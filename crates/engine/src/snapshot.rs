@@ -112,6 +112,8 @@ pub struct Service {
     pub access: Option<Arc<Access>>,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
+    /// Every datagram of a client is scheduled anew (UDP).
+    pub one_packet: bool,
     /// Connections of servers that have weight 0 or are gone end at once, instead of going on.
     pub expire_quiescent: bool,
     /// Greatest weight of its servers, and the greatest common divisor of all of them; [`Snapshot::index`] sets it.

@@ -168,6 +168,12 @@ fn check_scheduling(key: &ServiceKey, scheduling: &Scheduling) -> Result<(), Sta
     if scheduling.one_packet && transport(key).is_some_and(|transport| transport != Transport::Udp) {
         return refuse(Code::Invalid, format!("service {key}: one-packet scheduling is for udp and marks"));
     }
+    if scheduling.one_packet && matches!(key, ServiceKey::Match(_)) {
+        return refuse(
+            Code::NotSupported,
+            format!("service {key}: one-packet scheduling is for services at an address"),
+        );
+    }
     scheduling.persistence.map_or(Ok(()), |persistence| check_persistence(key, persistence))
 }
 

@@ -223,6 +223,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         proxying: Default::default(),
         access: None,
         conn_timeout: 0,
+        one_packet: false,
         expire_quiescent: false,
         weights: (0, 1),
         masquerades: false,

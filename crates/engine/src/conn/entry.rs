@@ -67,6 +67,8 @@ pub struct NewConn {
     pub conn_timeout: u32,
     /// The range its local port was leased from, if it was.
     pub lease: Option<u32>,
+    /// It is for this packet and what answers it; the client's next one is scheduled anew.
+    pub one_packet: bool,
 }
 
 /// One connection.
@@ -112,6 +114,8 @@ pub struct Conn {
     pub session: u32,
     /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
+    /// It is for one packet of the client and what answers that.
+    pub one_packet: bool,
     /// Up to a second that spreads expiry, in wheel ticks.
     pub(super) jitter: u8,
     /// Which directions are of IPv6.
@@ -144,6 +148,7 @@ impl Conn {
         lease: NIL,
         session: NIL,
         conn_timeout: 0,
+        one_packet: false,
         jitter: 0,
         six: [false; 2],
         slot: 0,

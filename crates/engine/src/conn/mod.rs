@@ -16,6 +16,7 @@ use foldhash::quality::FixedState;
 pub use entry::{Conn, ConnId, Dir, Egress, NewConn};
 pub use tuple::{Tuple, Tuple4, Tuple6};
 
+use crate::forward::Forwarding;
 use crate::tick::Tick;
 use crate::verdict::DropReason;
 use entry::NIL;
@@ -219,16 +220,15 @@ impl ConnTable {
             return Err(DropReason::ConnTableFull);
         }
         let probes = [self.probe(new.inbound, new.proto), self.probe(new.outbound, new.proto)];
-        // Nobody searches for what never comes.
-        let probes = &probes[..new.forwarding.directions()];
-        if probes.iter().any(|probe| self.find(probe).is_some()) {
+        let found = found(new.forwarding, new.one_packet);
+        if found.iter().any(|&dir| self.find(&probes[dir as usize]).is_some()) {
             return Err(DropReason::ConnClash);
         }
         self.grown = true;
         let id = self.fill(new, now);
-        for (dir, probe) in (0u32..).zip(probes) {
-            if !self.index.insert(probe.hash, id.0 << 1 | dir) {
-                if dir == 1 {
+        for &dir in found {
+            if !self.index.insert(probes[dir as usize].hash, id.0 << 1 | dir as u32) {
+                if found.len() == 2 && dir == Dir::Outbound {
                     self.index.remove(probes[0].hash, id.0 << 1);
                 }
                 self.give_back(id);
@@ -249,6 +249,7 @@ impl ConnTable {
             dest: new.dest,
             dest_generation: new.dest_generation,
             forwarding: new.forwarding,
+            one_packet: new.one_packet,
             plans: new.plans,
             conn_timeout: new.conn_timeout,
             lease: new.lease.unwrap_or(NIL),
@@ -289,11 +290,11 @@ impl ConnTable {
     /// Removes a connection.
     pub fn remove(&mut self, id: ConnId) {
         self.disarm(id);
-        let Conn { proto, forwarding, .. } = *self.get(id);
-        for dir in [Dir::Inbound, Dir::Outbound].into_iter().take(forwarding.directions()) {
+        let Conn { proto, forwarding, one_packet, .. } = *self.get(id);
+        for &dir in found(forwarding, one_packet) {
             let hash = self.tuple(id, dir).place(proto, &self.seed);
             let there = self.index.remove(hash, id.0 << 1 | dir as u32);
-            debug_assert!(there, "both directions of a connection are in the index");
+            debug_assert!(there, "what packets find a connection by is in the index");
         }
         self.give_back(id);
     }
@@ -388,6 +389,17 @@ impl ConnTable {
         }
         let conn = self.get_mut(id);
         (conn.prev, conn.next) = (NIL, NIL);
+    }
+}
+
+/// The directions whose packets find a connection. Nobody searches for what never comes, and a client's next datagram must not find one that
+/// was for a single packet.
+fn found(forwarding: Forwarding, one_packet: bool) -> &'static [Dir] {
+    match (forwarding.is_two_way(), one_packet) {
+        (true, false) => &[Dir::Inbound, Dir::Outbound],
+        (false, false) => &[Dir::Inbound],
+        (true, true) => &[Dir::Outbound],
+        (false, true) => &[],
     }
 }
 

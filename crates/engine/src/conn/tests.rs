@@ -26,6 +26,7 @@ fn new_conn(client: &str, server: &str) -> NewConn {
         plans: [Plan::Rewrite; 2],
         conn_timeout: 0,
         lease: None,
+        one_packet: false,
     }
 }
 

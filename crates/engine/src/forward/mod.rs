@@ -51,11 +51,6 @@ impl Forwarding {
             Forwarding::DirectRouting | Forwarding::Tunnel(_) => false,
         }
     }
-
-    /// How many directions pass the director, the client's first.
-    pub(crate) fn directions(self) -> usize {
-        if self.is_two_way() { 2 } else { 1 }
-    }
 }
 
 /// What is done to packets of one direction.

@@ -24,6 +24,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         proxying: Default::default(),
         access: None,
         conn_timeout: 0,
+        one_packet: false,
         expire_quiescent: false,
         weights: (0, 0),
         masquerades: false,
