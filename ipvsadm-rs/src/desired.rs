@@ -85,6 +85,11 @@ impl Desired {
         Ok(())
     }
 
+    /// Whether there is such a service.
+    pub fn has(&self, key: &ServiceKey) -> bool {
+        self.services.contains_key(key)
+    }
+
     /// What makes `running` equal to this. Servers that stay keep their connections and counters.
     pub fn changes(&self, running: &[ServiceEntry]) -> Vec<Set> {
         let mut changes = Vec::new();

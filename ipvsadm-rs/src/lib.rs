@@ -14,6 +14,7 @@ pub mod desired;
 pub mod fetch;
 pub mod flags;
 pub mod grammar;
+pub mod import;
 pub mod input;
 #[cfg(test)]
 mod manual;

@@ -38,6 +38,7 @@ pub enum Command {
     GetAllow,
     Shell,
     Top,
+    Import,
 }
 
 /// What else stands on a command line.
@@ -274,6 +275,14 @@ pub const COMMANDS: &[CommandDef] = &[
     ),
     command(GetAllow, &['W'], "get-whtlst", Value::None, "get-whtlst", "list who alone is accepted"),
     command(Shell, &[], "shell", Value::None, "shell", "read commands from the terminal, with completion"),
+    command(
+        Import,
+        &[],
+        "import",
+        Value::Required("FILE"),
+        "import",
+        "make the services of a keepalived.conf what it says; servers are not checked",
+    ),
     command(Top, &[], "top", Value::None, "top", "watch services and servers"),
     command(Help, &['h'], "help", Value::None, "help", "print this help"),
     command(Version, &['v'], "version", Value::None, "version", "print the version"),
@@ -773,7 +782,7 @@ pub const RULES: &[Rule] = &[
     may("json", &[List, GetLaddr, GetBlock, GetAllow]),
     may("atomic", &[Restore]),
     may("replace", &[Restore]),
-    may("dry-run", &[Restore]),
+    may("dry-run", &[Restore, Import]),
     may("interval", &[Top]),
 ];
 

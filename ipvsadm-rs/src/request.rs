@@ -42,6 +42,8 @@ pub enum Action {
     Save,
     /// Runs the commands on standard input.
     Restore,
+    /// `--import`.
+    Import,
     /// Reads commands from the terminal.
     Shell,
     /// Watches services.
@@ -132,6 +134,7 @@ fn build(line: &Line) -> Result<Action, String> {
         Command::List => list(line),
         Command::Save => Action::Save,
         Command::Restore => Action::Restore,
+        Command::Import => Action::Import,
         Command::StartDaemon => Action::StartSync,
         Command::StopDaemon => Action::StopSync,
         Command::Shell => Action::Shell,

@@ -144,7 +144,15 @@ fn replace(session: &mut Session<'_>, dry_run: bool) -> Result<Exit, Stop> {
             .map_err(|reason| Misuse::line(format!("line {number}: {reason}; nothing was changed")))?;
     }
     let running = fetch::services(session.ask, &Services { key: None, worker: None })?;
-    let steps = desired.changes(&running);
+    make(session, desired.changes(&running), dry_run)
+}
+
+/// Makes changes together, or prints what they would be.
+///
+/// # Errors
+///
+/// [`Stop`] when the daemon does not answer.
+pub fn make(session: &mut Session<'_>, steps: Vec<Set>, dry_run: bool) -> Result<Exit, Stop> {
     if steps.is_empty() {
         return Ok(Exit::Done);
     }
@@ -185,6 +193,19 @@ fn changes(session: &mut Session<'_>, mode: &str) -> Result<Vec<(usize, Set)>, S
         changes.push((number, set));
     }
     Ok(changes)
+}
+
+/// The change that a command makes.
+///
+/// # Errors
+///
+/// It makes none, or no sense; the text has the command.
+pub fn change(text: &str, session: &Session<'_>) -> Result<Set, Stop> {
+    let wrong = |reason: &str| Misuse::line(format!("{text}: {reason}; nothing was changed"));
+    match read(text, session).map_err(|misuse| wrong(&misuse.text))? {
+        Some((_, Action::Change(set))) => Ok(set),
+        _ => Err(wrong("this is no change").into()),
+    }
 }
 
 /// The part of a line before a `#` that begins a word.

@@ -17,7 +17,7 @@ use crate::options::{Command, Opt};
 use crate::render::services::{Columns, Look};
 use crate::render::{self, Labels};
 use crate::request::{self, Action, Edit, Services};
-use crate::{describe, restore, shell, sort, top};
+use crate::{describe, import, restore, shell, sort, top};
 
 /// Where lines are run.
 pub struct Session<'a> {
@@ -102,6 +102,7 @@ impl<'a> Session<'a> {
                 render::save::commands(&services, self.labels(line), style, self.out)?;
             }
             Action::Restore => return restore::run(self, line),
+            Action::Import => return import::run(self, line),
             Action::Shell => return Ok(shell::run(self)),
             Action::Top => return top::run(self, line),
             Action::Help => self.write(&describe::help())?,

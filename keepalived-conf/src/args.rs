@@ -76,6 +76,5 @@ pub fn config_id(matches: &ArgMatches) -> String {
     if let Some(id) = matches.get_one::<String>("config-id") {
         return id.clone();
     }
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().split('.').next().unwrap_or_default().to_string()
+    keepalived_conf::keepalived::host_id()
 }

@@ -3,6 +3,7 @@
 
 mod complete;
 mod dpvs;
+mod import;
 mod random;
 mod replay;
 mod restore;

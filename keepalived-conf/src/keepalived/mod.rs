@@ -31,6 +31,12 @@ use std::path::Path;
 pub use object::Config;
 pub use report::{Adjustment, Code, Fatal, Finding, Report, Severity, Skipped};
 
+/// The configuration id of this machine: its name, up to the first dot.
+pub fn host_id() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().split('.').next().unwrap_or_default().to_string()
+}
+
 /// Reads the file that `path` names, or the files that match it where it is a pattern, for the configuration id
 /// `config_id`: what `@ID` lines are compared with.
 ///
