@@ -109,4 +109,4 @@ fn lacking(stderr: &str) -> bool {
 }
 
 /// Cases that agree. It only grows: what the director learns is added here.
-const AGREE: usize = 298;
+const AGREE: usize = 300;
