@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow::Continue;
 
-use packet::{Buffer, tcp};
+use packet::{Buffer, proto, tcp};
 
 use crate::conn::{ConnId, Dir};
 use crate::lcore::{Lcore, Sink};
@@ -49,7 +49,8 @@ impl<P: Buffer> Lcore<P> {
         let l4 = &pkt.data()[received.parsed.l3 + usize::from(received.ip.header_len)..];
         if conn.is_proxied() {
             self.tell_both(id, cx, out);
-        } else if State::from_number(conn.state) == State::Established
+        } else if conn.proto() == proto::TCP
+            && State::from_number(conn.state) == State::Established
             && conn.forwarding.is_two_way()
             && let Some(header) = tcp::Header::parse(l4)
             && header.flags() & (tcp::flag::ACK | tcp::flag::RST) == tcp::flag::ACK

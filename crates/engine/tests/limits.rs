@@ -157,6 +157,32 @@ fn row045_a_service_may_end_connections_of_a_server_that_is_out() {
     }
 }
 
+#[test]
+fn a_datagram_is_never_answered_with_resets() {
+    let mut sim = world::sim(1);
+    // Where a TCP header has its acknowledgement flag.
+    let query = build::udp((DIRECTOR, CLIENT), at(V4.client, 40_000), at(V4.vip, 80), &[0x50; 64]);
+    sim.receive(0, PORT, &query);
+    let first = see(&sim.sent_one());
+    let server = V4.servers.iter().position(|addr| at(addr, 8080) == first.dst).expect("a server");
+    // Every state of a datagram flow: with and without an answer.
+    for answered in [false, true] {
+        if answered {
+            sim.receive(0, PORT, &query);
+            let there = see(&sim.sent_one());
+            let answer = build::udp((DIRECTOR, server_mac(2 - server as u8)), there.dst, there.src, b"a");
+            sim.receive(0, PORT, &tagged(answer));
+            assert_eq!(sim.sent().len(), 1);
+            sim.receive(0, PORT, &query);
+            assert_eq!(sim.sent().len(), 1);
+        }
+        let out = if answered { 1 - server } else { server };
+        change(&mut sim, true, out, quiesce);
+        sim.receive(0, PORT, &query);
+        assert_eq!((sim.sent().len(), sim.conns()), (0, 0), "answered: {answered}");
+    }
+}
+
 /// An established TCP connection: its server, the local address and port, and what is added to the client's sequence numbers.
 fn establish(sim: &mut Sim, names: Names) -> (usize, SocketAddr, u32) {
     let (client, vip) = (at(names.client, 40_000), at(names.vip, 80));
