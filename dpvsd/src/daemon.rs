@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bring-up and shutdown, in order.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use control::State;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 use dpdk::{DeviceSpec, Eal, EalConfig, Memory, Pool, Port, PortConfig};
+use engine::persist::Templates;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -141,6 +143,8 @@ fn state(config: &Config, devices: &[Device]) -> State {
     let mut state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
     let settings = state.settings(config.boot.timeouts.clone(), config.boot.options.clone());
     state.commit(settings);
+    // As many as there may be connections, which is what each of them remembers at most.
+    state.set_templates(Templates::new(config.boot.conns as usize, RandomState::new().hash_one(0)));
     state
 }
 

@@ -47,9 +47,6 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
     if let Some(pe) = &scheduling.pe {
         return Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`: there is none")));
     }
-    if scheduling.persistence.is_some() {
-        return Err(lacking("persistent services are not balanced yet"));
-    }
     Ok(())
 }
 

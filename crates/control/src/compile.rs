@@ -11,6 +11,7 @@ use engine::forward::snat::Rule;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::limit::Limit;
 use engine::link::Link;
+use engine::persist::Persistence;
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
 use engine::snapshot::{Dest, Port, Service, Snapshot};
@@ -34,6 +35,7 @@ pub fn compile(state: &State) -> Snapshot {
         services: services(state, &dests),
         dests,
         laddrs: state.laddrs().collect(),
+        templates: Arc::clone(&state.templates),
         timeouts: state.timeouts.clone(),
         options: state.options.clone(),
         lookup: Default::default(),
@@ -134,6 +136,11 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             proxying: proxying(service.spec.options.synproxy),
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
+            persistence: service
+                .spec
+                .scheduling
+                .persistence
+                .map(|model::Persistence { timeout, granularity }| Persistence { timeout, granularity }),
             one_packet: service.spec.scheduling.one_packet,
             expire_quiescent: service.spec.options.expire_quiescent,
             weights: (0, 1),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
+use engine::persist::Templates;
 use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use engine::synproxy::config::MasterKey;
@@ -40,6 +41,8 @@ pub struct State {
     pub(crate) sets: Ordered<String, IpSet>,
     pub(crate) timeouts: Timeouts,
     pub(crate) options: Options,
+    /// What workers remember of clients of persistent services; not configured, and never replaced once they run.
+    pub(crate) templates: Arc<Templates>,
     pub(crate) ports: Vec<PortFacts>,
     /// Indexes over the rows above; only `commit` touches them.
     service_at: HashMap<ServiceKey, ServiceId>,
@@ -73,6 +76,7 @@ impl State {
             sets: Ordered::default(),
             timeouts: Timeouts::default(),
             options: Options::default(),
+            templates: Arc::default(),
             ports,
             service_at: HashMap::new(),
             dest_at: HashMap::new(),
@@ -113,6 +117,11 @@ impl State {
     /// Tells, once at start, the secret that keys of SYN cookies follow from, and the time of day at tick 0 in milliseconds since 1970.
     pub fn set_cookies(&mut self, key: MasterKey, epoch_ms: u64) {
         (self.options.syn_proxy.key, self.options.syn_proxy.epoch_ms) = (key, epoch_ms);
+    }
+
+    /// Tells, once at start, where workers remember the clients of persistent services.
+    pub fn set_templates(&mut self, templates: Templates) {
+        self.templates = Arc::new(templates);
     }
 
     /// The changes that remove addresses whose lifetime has ended; one that a service uses as local address stays as long as it does.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::{Buffer, Csum, proto, tcp};
 
 use crate::access::admit;
+use crate::choice::Choice;
 use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
 use crate::flow::Parsed;
 use crate::forward::far::Far;
@@ -17,8 +18,7 @@ use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State, is_opening};
 use crate::proto::udp;
-use crate::sched::{self, Ask, Load};
-use crate::snapshot::{Dest, Service, Snapshot};
+use crate::snapshot::{Service, Snapshot};
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
@@ -202,32 +202,11 @@ impl<P: Buffer> Lcore<P> {
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
-        let dest = self.schedule(svc, probe, cx)?;
-        let far = self.far_side(svc, dest, probe, cx.snap)?;
-        let hides = dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
+        let choice = self.schedule(svc, probe, cx)?;
+        let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
+        let hides = choice.dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
-        self.enter(svc, dest, probe, far, seq_delta, cx)
-    }
-
-    pub(crate) fn schedule<'s>(&mut self, svc: &Service, probe: &Probe, cx: Cx<'s>) -> Step<&'s Dest> {
-        let ask = Ask {
-            tuple: probe.tuple,
-            worker: self.config.id.index(),
-            workers: self.config.workers.into(),
-            now: cx.now,
-            dice: self.roll(),
-        };
-        let (cursors, dests) = (&mut self.cursors, &self.dests);
-        let load = |id| {
-            let counters = dests.get(id);
-            counters.map_or(Load::default(), |c| Load { active: c.active, inactive: c.inactive })
-        };
-        // A worker that has not adopted this snapshot yet has no cursor for the service.
-        let Some(cursor) = cursors.get_mut(svc.id.index()) else { return drop(DropReason::NoService) };
-        match sched::pick(svc, cx.snap, cursor, &ask, load) {
-            Some(dest) => Continue(dest),
-            None => drop(DropReason::NoDest),
-        }
+        self.enter(svc, choice, probe, far, seq_delta, cx)
     }
 
     /// What to add to the client's sequence numbers: towards the server they begin at a number that only grows for the same
@@ -247,7 +226,7 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn enter(
         &mut self,
         svc: &Service,
-        dest: &Dest,
+        Choice { dest, template }: Choice<'_>,
         probe: &Probe,
         Far { outbound, lease }: Far,
         seq_delta: u32,
@@ -288,6 +267,9 @@ impl<P: Buffer> Lcore<P> {
         conn.seq_delta = seq_delta;
         (conn.l3_delta, conn.l4_delta) = ([inbound.0, back.0], [inbound.1, back.1]);
         self.dests.opened(dest.id, dest.generation);
+        if let Some(key) = template {
+            self.hold_template(id, &key, dest, cx);
+        }
         Continue(id)
     }
 
@@ -346,6 +328,9 @@ impl<P: Buffer> Lcore<P> {
                 if active { (&mut c.inactive, &mut c.active) } else { (&mut c.active, &mut c.inactive) };
             *from = from.saturating_sub(1);
             *to += 1;
+        }
+        if active {
+            self.assure_template(id);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::conn::{ConnId, Dir};
 use crate::lcore::{Lcore, Sink};
 use crate::pipeline::Cx;
 use crate::proto::tcp::State;
+use crate::snapshot::Service;
 use crate::synproxy::client::Received;
 use crate::verdict::{DropReason, Step, drop};
 
@@ -26,7 +27,10 @@ impl<P: Buffer> Lcore<P> {
         let svc = cx.snap.services.get(conn.service.index()).and_then(Option::as_ref);
         // Another service may have the number of one that is gone.
         let vip = self.conns.tuple(id, Dir::Inbound).target();
-        match svc.filter(|svc| svc.rule.is_some() || svc.vip == vip) {
+        let same = |svc: &&Service| {
+            svc.vip.ip() == vip.ip() && (svc.takes_any_port() || svc.vip.port() == vip.port())
+        };
+        match svc.filter(|svc| svc.rule.is_some() || same(svc)) {
             Some(svc) if svc.expire_quiescent => drop(DropReason::Quiesced),
             _ => Continue(()),
         }

@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use foldhash::quality::FixedState;
@@ -18,6 +19,7 @@ use crate::ids::{DestId, LcoreId, LinkId, PortId};
 use crate::laddr::{Lease, Leases, Usage};
 use crate::link::{Link, Mac};
 use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
+use crate::persist::Templates;
 use crate::pipeline::{Cx, Origin};
 use crate::proto::listed;
 use crate::sched::Cursor;
@@ -33,6 +35,9 @@ pub const BURST: usize = 32;
 
 /// Connections and neighbours looked at in one call of [`Lcore::tick`].
 const TICK_BUDGET: u32 = 256;
+
+/// Templates of each lock looked at in one call of [`Lcore::tick`].
+const TEMPLATE_BUDGET: usize = 16;
 
 /// Where packets and news go. The driver of a worker implements it; in simulations, a test does.
 pub trait Sink<P> {
@@ -113,6 +118,8 @@ pub struct Lcore<P> {
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
+    /// Those of the snapshot, which are the same in every one.
+    pub(crate) templates: Arc<Templates>,
     /// What the first pass over a burst found; [`BURST`] of them.
     pub(crate) parsed: Vec<Parsed>,
 }
@@ -136,6 +143,7 @@ impl<P: Buffer> Lcore<P> {
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
+            templates: Arc::default(),
             parsed: vec![Parsed::NOTHING; BURST],
         }
     }
@@ -143,6 +151,7 @@ impl<P: Buffer> Lcore<P> {
     /// Takes note of a new snapshot, before the first burst that is processed with it.
     pub fn adopt(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         self.dests.adopt(snap);
+        self.templates = Arc::clone(&snap.templates);
         self.proxy.adopt(&snap.services, &snap.options.syn_proxy);
         self.links.resize(snap.links.len().max(self.links.len()), LinkCounters::default());
         for (counters, _) in self.links.iter_mut().zip(&snap.links).filter(|(_, link)| link.is_none()) {
@@ -175,6 +184,8 @@ impl<P: Buffer> Lcore<P> {
     /// Lets time pass: expires connections, ages neighbours. Call at least a few times a second; the work of one call is bounded.
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         self.expire(snap, now, out);
+        let me = (self.config.id.index(), usize::from(self.config.workers));
+        self.templates.sweep(me, TEMPLATE_BUDGET, now);
         let mut events: ArrayVec<NeighEvent<P>, BURST> = ArrayVec::new();
         // One entry gives up a whole queue at most; what does not fit is handled at once.
         let (traffic, neighs) = (&mut self.traffic, &mut self.neighs);
@@ -230,6 +241,9 @@ impl<P: Buffer> Lcore<P> {
         if let Some(range) = conn.lease() {
             let dir = if conn.forwarding == Forwarding::Snat { Dir::Inbound } else { Dir::Outbound };
             self.leases.release(Lease { port: self.conns.tuple(id, dir).target_port(), range });
+        }
+        if let Some(template) = self.conns.template(id) {
+            self.release_template(template);
         }
         self.dests.closed(conn.dest, conn.dest_generation, conn.active);
         self.conns.remove(id);

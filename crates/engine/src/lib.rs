@@ -8,6 +8,7 @@
 pub mod access;
 mod arp;
 mod balance;
+mod choice;
 pub mod conn;
 pub mod counters;
 mod drain;
@@ -27,6 +28,7 @@ mod nd;
 pub mod neigh;
 mod once;
 mod output;
+pub mod persist;
 pub mod pipeline;
 pub mod proto;
 mod query;

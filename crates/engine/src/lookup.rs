@@ -34,6 +34,8 @@ pub(crate) struct Target {
     id: u32,
     /// It is the director's own: an address of a link or of a service.
     pub(crate) own: bool,
+    /// Services at it take every port.
+    any_port: bool,
     /// It is a local address of services; return traffic comes in by this link.
     pub(crate) laddr: Option<LinkId>,
 }
@@ -58,6 +60,7 @@ impl Lookup {
         for svc in snap.services.iter().flatten().filter(|svc| svc.rule.is_none()) {
             let target = note(&mut targets, svc.vip.ip());
             target.own = true;
+            target.any_port |= svc.takes_any_port();
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
         }
         let masqueraded = snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat);
@@ -102,21 +105,30 @@ impl Lookup {
     }
 
     /// The address of the service that a server reached by NAT answers for. One that serves several at the same port is taken to
-    /// answer for one of them.
+    /// answer for one of them; one that serves every port answers from the port that was asked.
     pub(crate) fn service_of_server(&self, proto: u8, server: SocketAddr) -> Option<SocketAddr> {
         if self.masqueraded.is_empty() {
             return None;
         }
-        self.masqueraded.get(&(proto, server)).copied()
+        let exact = self.masqueraded.get(&(proto, server)).copied();
+        exact.or_else(|| {
+            let vip = self.masqueraded.get(&(proto, (server.ip(), 0).into()))?;
+            Some((vip.ip(), server.port()).into())
+        })
     }
 
-    /// The service of a target at exactly this IP protocol and port.
+    /// The service of a target at this IP protocol and port, or else the one that takes every port.
     #[inline(always)]
     pub(crate) fn service(&self, target: Target, proto: u8, port: u16) -> Option<ServiceId> {
         if !target.own {
             return None;
         }
-        self.services.get(endpoint(target, proto, port)).map(ServiceId)
+        let exact = self.services.get(endpoint(target, proto, port));
+        match exact {
+            None if target.any_port => self.services.get(endpoint(target, proto, 0)),
+            exact => exact,
+        }
+        .map(ServiceId)
     }
 }
 

@@ -110,9 +110,9 @@ impl<P: Buffer> Lcore<P> {
         let id = if dir == Dir::Outbound {
             self.enter_outward(svc, probe, cx)?
         } else {
-            let dest = self.schedule(svc, probe, cx)?;
-            let far = self.far_side(svc, dest, probe, cx.snap)?;
-            self.enter(svc, dest, probe, far, 0, cx)?
+            let choice = self.schedule(svc, probe, cx)?;
+            let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
+            self.enter(svc, choice, probe, far, 0, cx)?
         };
         self.follow_query(id, dir, pkt, parsed, cx, out)
     }

@@ -433,6 +433,7 @@ pub mod world {
             conn_timeout: 0,
             one_packet: false,
             expire_quiescent: false,
+            persistence: None,
             weights: (0, 1),
             masquerades: false,
             echo: Default::default(),

@@ -20,6 +20,7 @@ use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::limit::{Limit, Occupancy};
 use crate::link::{Link, Mac};
 use crate::lookup::{Lookup, Target};
+use crate::persist::{Persistence, Templates};
 use crate::proto::Timeouts;
 use crate::route::{Kind, RouteTable};
 use crate::sched::Table;
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub dests: Vec<Option<Dest>>,
     /// Local addresses in use by services, with the link return traffic comes in by.
     pub laddrs: HashMap<IpAddr, LinkId, RandomState>,
+    /// Which server clients of persistent services have.
+    pub templates: Arc<Templates>,
     /// Idle timeouts by protocol and state.
     pub timeouts: Timeouts,
     /// Everything else.
@@ -112,6 +115,8 @@ pub struct Service {
     pub access: Option<Arc<Access>>,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
+    /// Clients of one network go to one server.
+    pub persistence: Option<Persistence>,
     /// Every datagram of a client is scheduled anew (UDP).
     pub one_packet: bool,
     /// Connections of servers that have weight 0 or are gone end at once, instead of going on.
@@ -127,6 +132,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether it takes packets to every port of its address that has no service of its own.
+    pub fn takes_any_port(&self) -> bool {
+        let has_ports = !matches!(self.transport, Transport::Icmp | Transport::Icmpv6);
+        has_ports && self.rule.is_none() && self.vip.port() == 0
+    }
+
     /// Greatest weight and greatest common divisor of the weights of its usable servers, 0 and 1 without any.
     fn weigh(&self, dests: &[Option<Dest>]) -> (u32, u32) {
         let weights = self.dests.iter().filter_map(|id| Some(dests.get(id.index())?.as_ref()?.weight));
@@ -197,6 +208,8 @@ pub struct Options {
     pub neigh_queue: u16,
     /// Lifetime of a connection in which no state was reached yet, in seconds.
     pub conn_init_timeout: u32,
+    /// A client network that has a server of weight 0 gets another one with its next connection.
+    pub expire_quiescent_template: bool,
     /// TTL of packets the director makes.
     pub default_ttl: u8,
     /// The SYN proxy's.
@@ -212,6 +225,7 @@ impl Default for Options {
             neigh_timeout: 60,
             neigh_queue: 128,
             conn_init_timeout: 3,
+            expire_quiescent_template: false,
             default_ttl: 64,
             syn_proxy: synproxy::config::Config::default(),
         }
@@ -255,12 +269,12 @@ impl Snapshot {
         }
     }
 
-    /// The service at exactly this protocol, address and port.
+    /// The service for packets to this protocol, address and port.
     pub fn find_service(&self, transport: Transport, addr: IpAddr, port: u16) -> Option<&Service> {
         self.service_of(self.lookup.target(addr)?, transport.number(), port)
     }
 
-    /// The service of a target at exactly this IP protocol and port.
+    /// The service of a target at this IP protocol and port, or else the one that takes every port.
     #[inline(always)]
     pub(crate) fn service_of(&self, target: Target, proto: u8, port: u16) -> Option<&Service> {
         let id = self.lookup.service(target, proto, port)?;

@@ -210,6 +210,8 @@ drop_reasons! {
     LportExhausted => "lport_exhausted",
     /// The connection table is full.
     ConnTableFull => "conn_table_full",
+    /// Too many client networks are remembered already.
+    TemplatesFull => "templates_full",
     /// A connection with that tuple exists already.
     ConnClash => "conn_clash",
     /// The neighbour table is full.

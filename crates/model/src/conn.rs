@@ -62,6 +62,6 @@ pub struct ConnEntry {
     pub local: SocketAddr,
     /// The server.
     pub dest: SocketAddr,
-    /// Not a connection but what remembers a client's server.
+    /// Not a connection but what remembers a client's server: its state is established once a connection made from it was.
     pub template: bool,
 }

@@ -121,6 +121,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("no_laddr", "the service has no local address of the server's family"),
     ("lport_exhausted", "every local port towards the server is in use: add local addresses"),
     ("conn_table_full", "the connection table is full"),
+    ("templates_full", "persistent services remember too many client networks"),
     ("conn_clash", "a connection with the same addresses and ports exists"),
     ("neigh_table_full", "the neighbour table is full"),
     ("neigh_queue_full", "too many packets wait for one neighbour"),

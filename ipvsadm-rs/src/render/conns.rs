@@ -64,6 +64,9 @@ fn dpvs(conn: &ConnEntry, labels: Labels<'_>, out: &mut dyn Write) -> io::Result
 }
 
 fn stock_state(conn: &ConnEntry) -> &'static str {
+    if conn.template {
+        return if conn.state == ConnState::None { "NONE" } else { "ASSURED" };
+    }
     match (conn.transport, conn.state) {
         (Transport::Udp, _) => "UDP",
         (Transport::Icmp | Transport::Icmpv6, _) => "ICMP",
@@ -84,7 +87,9 @@ fn stock_state(conn: &ConnEntry) -> &'static str {
 }
 
 fn dpvs_state(conn: &ConnEntry) -> &'static str {
-    match (conn.transport, conn.state) {
+    // Templates have no state there.
+    let state = if conn.template { ConnState::None } else { conn.state };
+    match (conn.transport, state) {
         (Transport::Udp, ConnState::None) => "UDP_NONE",
         (Transport::Sctp, ConnState::None) => "SCTP_NONE",
         (Transport::Icmp | Transport::Icmpv6, _) => "ICMP_NORMAL",

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Connections, a page of one worker at a time.
+//! Connections, a page of one worker at a time, and then the templates of persistent services.
 
 use engine::ids::LcoreId;
+use engine::tick::Tick;
 use model::ConnEntry;
 use sockopt::reply::Page;
 
 use crate::observed::Observed;
+use crate::state::State;
+
+/// Templates in a page, about.
+const TEMPLATES: usize = 2048;
 
 /// Bits of a cursor that are the slot; the worker is above.
 const SLOT_BITS: u32 = 48;
@@ -20,12 +25,19 @@ fn cursor(worker: u16, slot: usize) -> u64 {
     u64::from(worker) << SLOT_BITS | slot as u64
 }
 
-pub(super) fn page(seen: &Observed<'_>, at: u64) -> Page<ConnEntry> {
-    let (LcoreId(worker), _) = position(at);
+pub(super) fn page(state: &State, seen: &Observed<'_>, at: u64, now: Tick) -> Page<ConnEntry> {
+    let (LcoreId(worker), from) = position(at);
+    // The templates have the number after the last worker's.
+    if usize::from(worker) >= seen.workers.len() {
+        let (entries, next) = state.templates.list(from, TEMPLATES, now);
+        return Page { entries, next: next.map(|next| cursor(worker, next)) };
+    }
     let next = match seen.conns_next {
-        Some(slot) => Some(cursor(worker, slot)),
-        None => (usize::from(worker) + 1 < seen.workers.len()).then(|| cursor(worker + 1, 0)),
+        Some(slot) => cursor(worker, slot),
+        None => cursor(worker + 1, 0),
     };
+    let last = seen.conns_next.is_none() && usize::from(worker) + 1 == seen.workers.len();
+    let next = (!last || !state.templates.is_empty()).then_some(next);
     Page { entries: seen.conns.clone(), next }
 }
 

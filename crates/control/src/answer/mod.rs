@@ -86,7 +86,7 @@ fn answered(state: &State, seen: &Observed<'_>, get: &Get, now: Tick) -> Result<
         Get::Service { key, lcore } => {
             Reply::Services(services::one(state, seen, key, worker(seen, *lcore)?)?)
         }
-        Get::Conns { cursor } => Reply::Conns(conns::page(seen, *cursor)),
+        Get::Conns { cursor } => Reply::Conns(conns::page(state, seen, *cursor, now)),
         Get::Conn { .. } => Reply::Conns(conns::found(seen)),
         Get::Timeouts => Reply::Timeouts(timeouts_listed(state)),
         Get::Addrs { dev, family } => Reply::Addrs(net::addrs(state, seen, dev.as_deref(), *family, now)?),

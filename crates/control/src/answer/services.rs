@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Services with their servers, local addresses and numbers.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use engine::ids::{DestId, LcoreId, LinkId, ServiceId};
+use engine::persist::Chosen;
 use model::ServiceKey;
 use sockopt::Status;
 use sockopt::reply::{DestEntry, LaddrEntry, Page, ServiceEntry};
@@ -24,6 +26,7 @@ pub(super) fn page(
 ) -> Page<ServiceEntry> {
     let mut entries = Vec::new();
     let mut size = 0;
+    let templates = state.templates.by_server();
     let from = u32::try_from(cursor).unwrap_or(u32::MAX);
     for at in from..state.services.len() as u32 {
         let id = ServiceId(at);
@@ -32,7 +35,7 @@ pub(super) fn page(
             return Page { entries, next: Some(at.into()) };
         }
         size += 1 + service.dests.len() + service.laddrs.len() + service.block.len() + service.allow.len();
-        entries.push(entry(state, seen, id, service, only));
+        entries.push(entry(state, seen, &templates, id, service, only));
     }
     Page { entries, next: None }
 }
@@ -44,12 +47,14 @@ pub(super) fn one(
     only: Option<LcoreId>,
 ) -> Result<Page<ServiceEntry>, Status> {
     let (id, service) = state.service(key)?;
-    Ok(Page { entries: vec![entry(state, seen, id, service, only)], next: None })
+    let templates = state.templates.by_server();
+    Ok(Page { entries: vec![entry(state, seen, &templates, id, service, only)], next: None })
 }
 
 fn entry(
     state: &State,
     seen: &Observed<'_>,
+    templates: &HashMap<Chosen, u32>,
     id: ServiceId,
     service: &Service,
     only: Option<LcoreId>,
@@ -61,7 +66,9 @@ fn entry(
         let reading = seen.meter.dest(state, id, only);
         counters += reading.counters;
         rates.add(reading.rates);
-        dests.extend(dest(state, id, reading));
+        let chosen = (id, state.dests.generation(id.0));
+        let persistent = templates.get(&chosen).copied().unwrap_or(0);
+        dests.extend(dest(state, id, reading, persistent));
     }
     ServiceEntry {
         key: service.key.clone(),
@@ -76,7 +83,7 @@ fn entry(
     }
 }
 
-fn dest(state: &State, id: DestId, reading: crate::meter::Reading) -> Option<DestEntry> {
+fn dest(state: &State, id: DestId, reading: crate::meter::Reading, persistent: u32) -> Option<DestEntry> {
     let (_, dest) = state.dest_in(id)?;
     Some(DestEntry {
         addr: dest.addr,
@@ -85,7 +92,7 @@ fn dest(state: &State, id: DestId, reading: crate::meter::Reading) -> Option<Des
         rates: reading.rounded(),
         active: reading.active,
         inactive: reading.inactive,
-        persistent: 0,
+        persistent,
         inhibited: false,
         overloaded: dest.occupancy.as_ref().is_some_and(|occupancy| occupancy.is_full()),
     })

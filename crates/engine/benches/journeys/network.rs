@@ -225,6 +225,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         conn_timeout: 0,
         one_packet: false,
         expire_quiescent: false,
+        persistence: None,
         weights: (0, 1),
         masquerades: false,
         echo: Default::default(),

@@ -116,6 +116,8 @@ pub struct Conn {
     pub conn_timeout: u32,
     /// It is for one packet of the client and what answers that.
     pub one_packet: bool,
+    /// A template is held for it; the table knows which.
+    pub(super) persistent: bool,
     /// Up to a second that spreads expiry, in wheel ticks.
     pub(super) jitter: u8,
     /// Which directions are of IPv6.
@@ -149,6 +151,7 @@ impl Conn {
         session: NIL,
         conn_timeout: 0,
         one_packet: false,
+        persistent: false,
         jitter: 0,
         six: [false; 2],
         slot: 0,

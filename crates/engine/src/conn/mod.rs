@@ -17,6 +17,7 @@ pub use entry::{Conn, ConnId, Dir, Egress, NewConn};
 pub use tuple::{Tuple, Tuple4, Tuple6};
 
 use crate::forward::Forwarding;
+use crate::persist::TemplateId;
 use crate::tick::Tick;
 use crate::verdict::DropReason;
 use entry::NIL;
@@ -28,6 +29,8 @@ use wide::Wide;
 pub struct ConnTable {
     conns: Vec<Conn>,
     wide: Wide,
+    /// The templates held for connections, by slot. Asked for zeroed, so that only persistent services cost memory.
+    templates: Vec<u32>,
     /// Free slots below the end of `conns`; the one freed last is taken first.
     free: Vec<u32>,
     capacity: usize,
@@ -67,6 +70,7 @@ impl ConnTable {
         ConnTable {
             conns: Vec::with_capacity(capacity),
             wide: Wide::new(capacity),
+            templates: vec![0; capacity],
             free: Vec::with_capacity(capacity),
             capacity,
             index: Index::new(2 * capacity),
@@ -99,7 +103,7 @@ impl ConnTable {
 
     /// Bytes set aside for it, both directions and the index included.
     pub fn bytes(&self) -> usize {
-        let each = size_of::<Conn>() + size_of::<u32>();
+        let each = size_of::<Conn>() + 2 * size_of::<u32>();
         self.index.bytes() + self.wide.bytes() + self.conns.capacity() * each
     }
 
@@ -297,6 +301,18 @@ impl ConnTable {
             debug_assert!(there, "what packets find a connection by is in the index");
         }
         self.give_back(id);
+    }
+
+    /// A template is held for a connection.
+    pub(crate) fn set_template(&mut self, id: ConnId, template: TemplateId) {
+        self.get_mut(id).persistent = true;
+        self.templates[id.0 as usize] = template.0;
+    }
+
+    /// The template held for a connection, if any.
+    #[inline(always)]
+    pub(crate) fn template(&self, id: ConnId) -> Option<TemplateId> {
+        self.get(id).persistent.then(|| TemplateId(self.templates[id.0 as usize]))
     }
 
     /// Notes that a connection was used.

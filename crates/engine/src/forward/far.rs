@@ -160,10 +160,11 @@ impl<P: Buffer> Lcore<P> {
     }
 }
 
-/// Where a server hears a client. What a query asks stands for the port.
+/// Where a server hears a client. What a query asks stands for the port, and what the client asks for where the server has none.
 fn server_of(dest: &Dest, probe: &Probe) -> Step<SocketAddr> {
     if probe.proto != ICMP {
-        return Continue(dest.addr);
+        let port = if dest.addr.port() == 0 { probe.tuple.target_port() } else { dest.addr.port() };
+        return Continue((dest.addr.ip(), port).into());
     }
     let asked = probe.tuple.target();
     let same = asked.is_ipv4() == dest.addr.is_ipv4();

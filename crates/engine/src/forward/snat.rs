@@ -82,8 +82,8 @@ impl<P: Buffer> Lcore<P> {
     }
 
     pub(crate) fn enter_outward(&mut self, svc: &Service, probe: &Probe, cx: Cx<'_>) -> Step<ConnId> {
-        let dest = self.schedule(svc, probe, cx)?;
-        let (remote, public) = (probe.tuple.target(), dest.addr.ip());
+        let choice = self.schedule(svc, probe, cx)?;
+        let (remote, public) = (probe.tuple.target(), choice.dest.addr.ip());
         let returning = |port| Tuple::new(remote, (public, port).into());
         if returning(0).is_none() {
             return drop(DropReason::Family);
@@ -102,7 +102,7 @@ impl<P: Buffer> Lcore<P> {
         };
         let inbound = self.conns.probe(inbound, probe.proto);
         let far = Far { outbound: probe.tuple, lease: Some(lease) };
-        self.enter(svc, dest, &inbound, far, 0, cx)
+        self.enter(svc, choice, &inbound, far, 0, cx)
     }
 }
 

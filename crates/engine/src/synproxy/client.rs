@@ -172,15 +172,15 @@ impl<P: Buffer> Lcore<P> {
         if svc.proxying.auto {
             self.proxy.proved(svc.id, probe.tuple.source().ip(), &cx.snap.options.syn_proxy, cx.now);
         }
-        let dest = self.schedule(svc, probe, cx)?;
-        if !dest.forwarding.is_two_way() {
+        let choice = self.schedule(svc, probe, cx)?;
+        if !choice.dest.forwarding.is_two_way() {
             // Its answer would reach the client by another way, with numbers the client does not know.
             return drop(DropReason::NoDest);
         }
-        let far = self.far_side(svc, dest, probe, cx.snap)?;
+        let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
         let isn = fields.seq.wrapping_sub(1);
         let seq_delta = self.fresh_isn(&far.outbound, ip.proto, cx.now).wrapping_sub(isn);
-        let id = self.enter(svc, dest, probe, far, seq_delta, cx)?;
+        let id = self.enter(svc, choice, probe, far, seq_delta, cx)?;
         let announced = self.proxy.announced_in(svc, &cx.snap.options.syn_proxy, proof.slot);
         let mut session = Session::pending(fields.ack.wrapping_sub(1), isn, proof.offer);
         session.announced = proof.offer.wscale.and(announced.wscale);

@@ -18,9 +18,6 @@ use crate::pipeline::Cx;
 use crate::proto::tcp::State;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
-/// How often a scheduler is asked for another server than the one that failed.
-const TRIES: usize = 16;
-
 /// Longest time between two SYNs to a server, in seconds: 1, 2, 4, then this.
 const LONGEST_BACKOFF: u32 = 8;
 
@@ -202,18 +199,14 @@ impl<P: Buffer> Lcore<P> {
             return false;
         }
         let probe = self.conns.probe(self.conns.tuple(id, Dir::Inbound), old.proto());
-        // Schedulers that go by the client's address choose the same server again and again.
-        let other = (0..TRIES).find_map(|_| match self.schedule(svc, &probe, cx) {
-            Continue(dest) if dest.id != old.dest && dest.forwarding.is_two_way() => Some(dest),
-            _ => None,
-        });
-        let Some(dest) = other else { return false };
-        let Continue(far) = self.far_side(svc, dest, &probe, cx.snap) else { return false };
+        let not = (old.dest, old.dest_generation);
+        let Some(choice) = self.schedule_other(svc, &probe, not, cx) else { return false };
+        let Continue(far) = self.far_side(svc, choice.dest, &probe, cx.snap) else { return false };
         let seq_delta = self.fresh_isn(&far.outbound, probe.proto, cx.now).wrapping_sub(session.client_isn);
         // The session outlives the connection it was with.
         self.conns.get_mut(id).part();
         self.close(id, out);
-        let Continue(next) = self.enter(svc, dest, &probe, far, seq_delta, cx) else {
+        let Continue(next) = self.enter(svc, choice, &probe, far, seq_delta, cx) else {
             self.drop_held(old.session, out);
             self.proxy.sessions.remove(old.session);
             return true;
