@@ -7,11 +7,13 @@
 use std::path::Path;
 
 use cli::Exit;
-use keepalived_conf::{commands, keepalived};
+use desired::remarks::{self, Reader};
+use desired::{Import, Rest, Running};
+use keepalived_conf::keepalived;
+use sockopt::Set;
 
 use crate::args::{Line, Misuse};
-use crate::desired::Desired;
-use crate::fetch;
+use crate::fetch::{self, Failure};
 use crate::options::Opt;
 use crate::request::Services;
 use crate::restore;
@@ -26,28 +28,33 @@ pub fn run(session: &mut Session<'_>, line: &Line) -> Result<Exit, Stop> {
     let unusable = |reason: String| Misuse::line(format!("{reason}; nothing was changed"));
     let report = keepalived::load(Path::new(&line.command_value), &keepalived::host_id())
         .map_err(|fatal| unusable(fatal.to_string()))?;
-    let remarks = report.findings.iter().map(ToString::to_string);
-    let remarks = remarks.chain(report.adjustments.iter().map(ToString::to_string));
-    for remark in remarks.chain(report.skipped.iter().map(ToString::to_string)) {
-        session.complain(remark);
-    }
-    let servers = report.config.services.iter().flat_map(|service| &service.real_servers);
-    if servers.clone().any(|server| !server.checkers.is_empty()) {
-        session.complain("not done: health checks; every server counts as alive");
-    }
-    let text = commands::ipvsadm(&report.config).map_err(|error| unusable(error.to_string()))?;
-    let mut desired = Desired::default();
-    for command in text.lines() {
-        if let Some(remark) = command.strip_prefix("# ") {
-            session.complain(format_args!("not done: {remark}"));
-            continue;
-        }
-        let set = restore::change(command, session)?;
-        desired.apply(&set).map_err(|reason| unusable(format!("{command}: {reason}")))?;
-    }
-    let mut running = fetch::services(session.ask, &Services { key: None, worker: None })?;
+    let said = report.findings.iter().map(ToString::to_string);
+    let said = said.chain(report.adjustments.iter().map(ToString::to_string));
+    let said = said.chain(report.skipped.iter().map(ToString::to_string));
+    said.chain(remarks::of(&report.config, Reader::Tool)).for_each(|remark| session.complain(remark));
+    let import = desired::import(&report.config).map_err(|error| unusable(error.to_string()))?;
+    let mut services = fetch::services(session.ask, &Services { key: None, worker: None })?;
     if !report.config.globals.lvs_flush {
-        running.retain(|service| desired.has(&service.key));
+        services.retain(|service| import.desired.has(&service.key));
     }
-    restore::make(session, desired.changes(&running), line.has(Opt::DryRun))
+    let running = Running { services: &services, timeouts: fetch::timeouts(session.ask)? };
+    make(session, &import, import.desired.changes(running, Rest::Remove), line.has(Opt::DryRun))
+}
+
+/// Makes changes together, or prints what they would be; a refusal names the line that asked for what is refused.
+fn make(session: &mut Session<'_>, import: &Import, steps: Vec<Set>, dry_run: bool) -> Result<Exit, Stop> {
+    if steps.is_empty() {
+        return Ok(Exit::Done);
+    }
+    match fetch::transaction(session.ask, steps.clone(), dry_run) {
+        Ok(plan) => restore::print(session, &plan),
+        Err(Failure::Refused(status)) => {
+            let step = steps.get(status.step.unwrap_or(0) as usize);
+            let place =
+                step.and_then(|step| import.place(step)).map_or(String::new(), |place| format!("{place}: "));
+            session.complain(format_args!("{place}{status}; nothing was changed"));
+            Ok(Exit::Refused)
+        }
+        Err(failure) => Err(failure.into()),
+    }
 }

@@ -10,7 +10,6 @@ pub mod address;
 pub mod args;
 pub mod complete;
 pub mod describe;
-pub mod desired;
 pub mod fetch;
 pub mod flags;
 pub mod grammar;

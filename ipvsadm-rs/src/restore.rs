@@ -6,10 +6,10 @@
 //! makes the table equal to the lines with the least change, at once. Both accept notes: `#` to the end of a line.
 
 use cli::Exit;
+use desired::{Desired, Rest, Running};
 use sockopt::Set;
 
 use crate::args::{self, Line, Misuse, Style};
-use crate::desired::Desired;
 use crate::fetch::{self, Failure};
 use crate::options::{Command, Opt};
 use crate::request::{self, Action, Services};
@@ -143,16 +143,12 @@ fn replace(session: &mut Session<'_>, dry_run: bool) -> Result<Exit, Stop> {
             .apply(&set)
             .map_err(|reason| Misuse::line(format!("line {number}: {reason}; nothing was changed")))?;
     }
-    let running = fetch::services(session.ask, &Services { key: None, worker: None })?;
-    make(session, desired.changes(&running), dry_run)
+    let services = fetch::services(session.ask, &Services { key: None, worker: None })?;
+    let running = Running { services: &services, timeouts: fetch::timeouts(session.ask)? };
+    make(session, desired.changes(running, Rest::Remove), dry_run)
 }
 
-/// Makes changes together, or prints what they would be.
-///
-/// # Errors
-///
-/// [`Stop`] when the daemon does not answer.
-pub fn make(session: &mut Session<'_>, steps: Vec<Set>, dry_run: bool) -> Result<Exit, Stop> {
+fn make(session: &mut Session<'_>, steps: Vec<Set>, dry_run: bool) -> Result<Exit, Stop> {
     if steps.is_empty() {
         return Ok(Exit::Done);
     }
@@ -166,7 +162,12 @@ pub fn make(session: &mut Session<'_>, steps: Vec<Set>, dry_run: bool) -> Result
     }
 }
 
-fn print(session: &mut Session<'_>, plan: &[String]) -> Result<Exit, Stop> {
+/// Prints a plan.
+///
+/// # Errors
+///
+/// [`Stop`] when it cannot be written.
+pub fn print(session: &mut Session<'_>, plan: &[String]) -> Result<Exit, Stop> {
     for step in plan {
         writeln!(session.out, "{step}")?;
     }
@@ -193,19 +194,6 @@ fn changes(session: &mut Session<'_>, mode: &str) -> Result<Vec<(usize, Set)>, S
         changes.push((number, set));
     }
     Ok(changes)
-}
-
-/// The change that a command makes.
-///
-/// # Errors
-///
-/// It makes none, or no sense; the text has the command.
-pub fn change(text: &str, session: &Session<'_>) -> Result<Set, Stop> {
-    let wrong = |reason: &str| Misuse::line(format!("{text}: {reason}; nothing was changed"));
-    match read(text, session).map_err(|misuse| wrong(&misuse.text))? {
-        Some((_, Action::Change(set))) => Ok(set),
-        _ => Err(wrong("this is no change").into()),
-    }
 }
 
 /// The part of a line before a `#` that begins a word.

@@ -95,8 +95,8 @@ fn what_is_not_done_is_said() {
         said,
         [
             "ipvsadm: FILE:27: warning: upper_limit: unknown keyword",
-            "ipvsadm: not done: health checks; every server counts as alive",
-            "ipvsadm: not done: without quorum: -a -t 10.0.0.1:80 -r 10.0.0.99:80 -b -w 1",
+            "ipvsadm: FILE:13: not done: health checks; every server counts as alive",
+            "ipvsadm: FILE:10: not done: sorry_server: it would serve without quorum",
         ]
     );
 }
@@ -116,4 +116,21 @@ fn a_file_that_cannot_be_used_changes_nothing() {
         assert!(ran.stderr.starts_with("ipvsadm: "), "{words}: {}", ran.stderr);
         assert_eq!(saved(&mut table), "-A -t 10.0.0.9:80 -s rr\n");
     }
+}
+
+#[test]
+fn a_refusal_names_the_line_that_asked() {
+    let mut table = Table::default();
+    let text = TWO.replace("weight 5", "weight 5\n        uthreshold 3\n        lthreshold 4");
+    let ran = ipvsadm("--import FILE", &text, &mut table);
+    let refusal = "ipvsadm: FILE:11: the lower limit is above the upper; nothing was changed";
+    assert_eq!(ran.stderr.lines().last(), Some(refusal));
+    assert_eq!((ran.seen.status, saved(&mut table).as_str()), (1, ""));
+    let ran = ipvsadm(
+        "--import FILE",
+        "\nvirtual_server fwmark 0 {\nreal_server 10.0.0.1 80 {\n}\n}\n",
+        &mut table,
+    );
+    let refusal = "ipvsadm: FILE:2: fwmark 0 stands for no packet: marks begin at 1; nothing was changed";
+    assert_eq!(ran.stderr.lines().last(), Some(refusal));
 }
