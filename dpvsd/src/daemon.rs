@@ -143,6 +143,7 @@ fn state(config: &Config, devices: &[Device]) -> State {
     let mut state = State::new(devices.iter().map(|device| device.facts().clone()).collect());
     let settings = state.settings(config.boot.timeouts.clone(), config.boot.options.clone());
     state.commit(settings);
+    state.commit(state.marking(config.boot.marks.clone()));
     // As many as there may be connections, which is what each of them remembers at most.
     state.set_templates(Templates::new(config.boot.conns as usize, RandomState::new().hash_one(0)));
     state

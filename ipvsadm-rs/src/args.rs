@@ -237,7 +237,8 @@ impl Line {
             Opt::Sctp => self.read_service(value, Transport::Sctp, names).map_err(what),
             Opt::Icmp => self.read_service(value, Transport::Icmp, names).map_err(what),
             Opt::Icmpv6 => self.read_service(value, Transport::Icmpv6, names).map_err(what),
-            Opt::Match => desired::rule::parse(value)
+            Opt::Match => value
+                .parse::<model::MatchRule>()
                 .map(|rule| self.service = Some(ServiceKey::Match(rule)))
                 .map_err(what),
             Opt::RealServer => return self.read_server(value, names),

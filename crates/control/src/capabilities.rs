@@ -14,9 +14,7 @@ use sockopt::{Code, Status};
 pub fn service(key: &ServiceKey) -> Result<(), Status> {
     match key {
         ServiceKey::Endpoint { transport, .. } => balanced(*transport),
-        ServiceKey::FwMark { mark, .. } => Err(lacking(format!(
-            "no packet carries the mark {mark}: marks are set by a firewall, and none runs in front of the director"
-        ))),
+        ServiceKey::FwMark { .. } => Ok(()),
         ServiceKey::Match(rule) => balanced(rule.transport),
     }
 }
@@ -44,10 +42,12 @@ pub fn scheduler(name: &str) -> Result<Scheduler, Status> {
 /// # Errors
 /// `NotSupported`; `NoScheduler` for a persistence engine.
 pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
-    if let Some(pe) = &scheduling.pe {
-        return Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`: there is none")));
+    match &scheduling.pe {
+        Some(pe) if pe != "sip" => {
+            Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`: there is sip")))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether workers can do what DPVS adds to services.

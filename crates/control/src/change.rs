@@ -11,6 +11,7 @@ use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use model::MacAddr;
 use model::ipset::{Element, Member};
+use model::rule::Marking;
 
 use crate::ordered::Placed;
 use crate::rows::{Addr, AddrKey, Dest, IpSet, Link, Route, RouteId, Service};
@@ -51,4 +52,5 @@ pub(crate) enum Row {
     Member(String, Element, Option<Member>),
     Timeouts(Timeouts),
     Options(Options),
+    Marks(Vec<Marking>),
 }

@@ -3,7 +3,8 @@
 //! (a FULLNAT server before the first local address) stays in and meets a named drop.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine::access::{Access, List};
@@ -14,11 +15,12 @@ use engine::link::Link;
 use engine::persist::Persistence;
 use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
-use engine::snapshot::{Dest, Port, Service, Snapshot};
+use engine::snapshot::{Dest, Mark, Port, Service, Snapshot};
 use engine::synproxy::config::Proxying;
 use model::net::RouteScope;
 use model::options::{AccessSubject, SynProxy, SynProxyWhen, SynProxyWindow};
-use model::{Family, Prefix, ServiceKey, Transport};
+use model::rule::{Marking, MatchRule};
+use model::{Family, Prefix, Scheduling, ServiceKey, Transport};
 
 use crate::state::State;
 
@@ -33,6 +35,7 @@ pub fn compile(state: &State) -> Snapshot {
         routes: RouteTable::compile(routes(state)),
         neighs: neighs(state),
         services: services(state, &dests),
+        marks: state.marks.iter().filter_map(|marking| mark(state, marking)).collect(),
         dests,
         laddrs: state.laddrs().collect(),
         templates: Arc::clone(&state.templates),
@@ -121,7 +124,7 @@ fn neighs(state: &State) -> Vec<(LinkId, IpAddr, engine::link::Mac)> {
 fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
     let compiled = |(id, service): (u32, Option<&Box<crate::rows::Service>>)| {
         let service = service?;
-        let (transport, vip, rule) = found_by(state, &service.key)?;
+        let Found { transport, vip, rule, mark } = found_by(state, &service.key)?;
         let mut compiled = Service {
             id: ServiceId(id),
             generation: state.services.generation(id),
@@ -136,11 +139,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             proxying: proxying(service.spec.options.synproxy),
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
-            persistence: service
-                .spec
-                .scheduling
-                .persistence
-                .map(|model::Persistence { timeout, granularity }| Persistence { timeout, granularity }),
+            persistence: persistence(&service.spec.scheduling),
             one_packet: service.spec.scheduling.one_packet,
             expire_quiescent: service.spec.options.expire_quiescent,
             weights: (0, 1),
@@ -148,6 +147,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             echo: service.spec.options.echo,
             alive: 0,
             rule,
+            mark,
         };
         compiled.hashing.table = state.tables.get(compiled.id, || compiled.table(dests));
         Some(compiled)
@@ -206,28 +206,56 @@ fn dests(state: &State) -> Vec<Option<Dest>> {
     (0..).zip(state.dests.all()).map(compiled).collect()
 }
 
-/// Protocol, address and rule of a service; `None` while workers cannot find it: a rule names a link that is not there.
-fn found_by(state: &State, key: &ServiceKey) -> Option<(Transport, SocketAddr, Option<Rule>)> {
-    let ServiceKey::Match(rule) = key else {
-        return endpoint(key).map(|(transport, vip)| (transport, vip, None));
-    };
+fn persistence(scheduling: &Scheduling) -> Option<Persistence> {
+    let model::Persistence { timeout, granularity } = scheduling.persistence?;
+    Some(Persistence { timeout, granularity, sip: scheduling.pe.is_some() })
+}
+
+/// How workers find a service.
+struct Found {
+    transport: Transport,
+    vip: SocketAddr,
+    rule: Option<Rule>,
+    mark: Option<NonZeroU32>,
+}
+
+/// How workers find a service; `None` while they cannot: a rule names a link that is not there.
+fn found_by(state: &State, key: &ServiceKey) -> Option<Found> {
+    let nowhere = |family: Family| SocketAddr::new(family.unspecified(), 0);
+    Some(match key {
+        ServiceKey::Endpoint { transport, vip } => {
+            Found { transport: *transport, vip: *vip, rule: None, mark: None }
+        }
+        ServiceKey::FwMark { family, mark } => {
+            // Packets of any protocol may have it; those of the first rule count.
+            let first = state.marks.iter().find(|marking| marking.mark == *mark);
+            let transport = first.map_or(Transport::Tcp, |marking| marking.rule.transport);
+            Found { transport, vip: nowhere(*family), rule: None, mark: Some(*mark) }
+        }
+        ServiceKey::Match(rule) => {
+            let compiled = rule_of(state, rule)?;
+            Found { transport: rule.transport, vip: nowhere(rule.family), rule: Some(compiled), mark: None }
+        }
+    })
+}
+
+/// A rule as workers ask it; `None` while it names a link that is not there.
+fn rule_of(state: &State, rule: &MatchRule) -> Option<Rule> {
     let link = |name: &Option<String>| match name {
         None => Some(None),
         Some(name) => state.find_link(name).map(Some),
     };
-    let nowhere: IpAddr = if rule.family == Family::Inet6 {
-        Ipv6Addr::UNSPECIFIED.into()
-    } else {
-        Ipv4Addr::UNSPECIFIED.into()
-    };
-    let compiled = Rule {
+    Some(Rule {
         six: rule.family == Family::Inet6,
         src: rule.src,
         dst: rule.dst,
         iif: link(&rule.iif)?,
         oif: link(&rule.oif)?,
-    };
-    Some((rule.transport, (nowhere, 0).into(), Some(compiled)))
+    })
+}
+
+fn mark(state: &State, marking: &Marking) -> Option<Mark> {
+    Some(Mark { mark: marking.mark, transport: marking.rule.transport, rule: rule_of(state, &marking.rule)? })
 }
 
 fn endpoint(key: &ServiceKey) -> Option<(Transport, SocketAddr)> {

@@ -12,6 +12,7 @@ use engine::snapshot::Options;
 use engine::synproxy::config::MasterKey;
 use engine::tick::Tick;
 use model::options::AccessSubject;
+use model::rule::Marking;
 use model::{MacAddr, ServiceKey};
 use sockopt::{Code, Status};
 
@@ -41,6 +42,8 @@ pub struct State {
     pub(crate) sets: Ordered<String, IpSet>,
     pub(crate) timeouts: Timeouts,
     pub(crate) options: Options,
+    /// What gives packets a mark, in the order it is asked.
+    pub(crate) marks: Vec<Marking>,
     /// What workers remember of clients of persistent services; not configured, and never replaced once they run.
     pub(crate) templates: Arc<Templates>,
     pub(crate) ports: Vec<PortFacts>,
@@ -76,6 +79,7 @@ impl State {
             sets: Ordered::default(),
             timeouts: Timeouts::default(),
             options: Options::default(),
+            marks: Vec::new(),
             templates: Arc::default(),
             ports,
             service_at: HashMap::new(),
@@ -112,6 +116,11 @@ impl State {
         let known = &self.options.syn_proxy;
         (options.syn_proxy.key, options.syn_proxy.epoch_ms) = (known.key, known.epoch_ms);
         vec![Row::Timeouts(timeouts), Row::Options(options)].into()
+    }
+
+    /// The change to these rules, which give packets their marks and come from the configuration file; it needs no decision.
+    pub fn marking(&self, marks: Vec<Marking>) -> Change {
+        vec![Row::Marks(marks)].into()
     }
 
     /// Tells, once at start, the secret that keys of SYN cookies follow from, and the time of day at tick 0 in milliseconds since 1970.
@@ -351,6 +360,7 @@ impl State {
             }
             Row::Timeouts(new) => Row::Timeouts(std::mem::replace(&mut self.timeouts, new)),
             Row::Options(new) => Row::Options(std::mem::replace(&mut self.options, new)),
+            Row::Marks(new) => Row::Marks(std::mem::replace(&mut self.marks, new)),
         }
     }
 

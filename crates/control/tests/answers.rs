@@ -3,14 +3,17 @@
 
 mod world;
 
+use std::net::IpAddr;
+
 use control::answer::Conns;
 use control::observed::PortReport;
 use control::state::State;
 use control::{Meter, Observed, WorkerReport, answer, wants};
 use engine::counters::{DestCounters, LinkCounters, Traffic};
-use engine::ids::{LcoreId, LinkId, PortId, ServiceId};
+use engine::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use engine::laddr::Usage;
 use engine::neigh::{Listed, State as NeighState};
+use engine::persist::{About, Key, Templates, Who};
 use engine::tick::Tick;
 use engine::verdict::DropReason;
 use model::link::{CpuCounters, LinkChange};
@@ -182,6 +185,8 @@ fn connections_come_worker_by_worker() {
         local: at("10.2.0.200:1025"),
         dest: at("10.2.0.11:8080"),
         template: false,
+        mark: None,
+        engine: None,
     };
     let page = |cursor, next| {
         let mut seen = two_workers(&meter);
@@ -199,6 +204,48 @@ fn connections_come_worker_by_worker() {
     assert_eq!(from(next), Some(Conns::From(LcoreId(1), 0)));
     assert_eq!(page(next, None), (1, None));
     assert_eq!(page(u64::MAX, None).1, None);
+}
+
+/// A connection of a persistent service that began on some worker.
+fn remembered(state: &mut State, clients: u8) {
+    let templates = Templates::new(1000, 1);
+    for n in 0..clients {
+        let network = IpAddr::from([10, 9, 0, n]);
+        let key = Key { service: ServiceId(0), generation: 1, who: Who::Network(network) };
+        let about = About {
+            network,
+            call: None,
+            mark: None,
+            transport: Transport::Tcp,
+            virt: at(VIP),
+            server: at("10.2.0.11:8080"),
+            timeout: 60,
+        };
+        templates.remember(&key, (DestId(1), 1), about, Tick(0)).expect("there is room");
+    }
+    state.set_templates(templates);
+}
+
+#[test]
+fn templates_come_after_the_connections_of_all_workers_and_are_counted() {
+    let mut state = balanced();
+    remembered(&mut state, 5);
+    let meter = Meter::default();
+    let page = |cursor| match answer(&state, &two_workers(&meter), &Get::Conns { cursor }, Tick(10_000)) {
+        Reply::Conns(page) => (page.entries, page.next),
+        other => panic!("{other:?}"),
+    };
+    let (first, Some(second)) = page(0) else { panic!("another worker follows") };
+    let (more, Some(templates)) = page(second) else { panic!("templates follow") };
+    assert_eq!((first.len(), more.len()), (0, 0));
+    let (found, end) = page(templates);
+    assert_eq!(end, None);
+    assert!(found.iter().all(|entry| entry.template && entry.expires == 50));
+    assert_eq!(found.len(), 5);
+    let counted: Vec<u32> =
+        listed(&state, &meter, None)[0].dests.iter().map(|dest| dest.persistent).collect();
+    assert_eq!(counted.iter().sum::<u32>(), 5, "{counted:?}");
+    assert_eq!(counted[1], 5);
 }
 
 #[test]

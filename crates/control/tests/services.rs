@@ -83,7 +83,7 @@ fn services_with_impossible_keys_or_scheduling_are_refused() {
         (
             service(udp("10.1.0.9:80"), Scheduling { pe: Some("foo".into()), ..plain() }, none()),
             Code::NoScheduler,
-            "no persistence engine `foo`: there is none",
+            "no persistence engine `foo`: there is sip",
         ),
         (
             service(tcp("10.1.0.9:80"), persistent(0, Granularity::host(Family::Inet)), none()),
@@ -324,7 +324,7 @@ fn an_unknown_scheduler_is_refused_on_add_and_on_edit() {
     }
     let engine = Scheduling { pe: Some("foo".into()), ..persistent(60, Granularity::host(Family::Inet)) };
     let (code, text) = refused(&mut state, service(udp("10.1.0.9:80"), engine, ServiceOptions::default()));
-    assert_eq!((code, text.as_str()), (Code::NoScheduler, "no persistence engine `foo`: there is none"));
+    assert_eq!((code, text.as_str()), (Code::NoScheduler, "no persistence engine `foo`: there is sip"));
 }
 
 #[test]

@@ -17,7 +17,6 @@ use model::{
 };
 use sockopt::Set;
 
-use crate::rule;
 use crate::table::Desired;
 
 /// What a file says.
@@ -195,7 +194,7 @@ fn key(key: &Key) -> Result<ServiceKey, String> {
             let mark = NonZeroU32::new(*mark).ok_or("fwmark 0 stands for no packet: marks begin at 1")?;
             ServiceKey::FwMark { family: *family, mark }
         }
-        Key::Match(..) => ServiceKey::Match(rule::parse(&key.expression().unwrap_or_default())?),
+        Key::Match(..) => ServiceKey::Match(key.expression().unwrap_or_default().parse()?),
     })
 }
 

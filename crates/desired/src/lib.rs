@@ -2,12 +2,11 @@
 //! What a table of services shall be: said by commands or by a keepalived.conf, compared with the table that runs.
 //!
 //! [`table`] takes the least change from one to the other; [`keepalived`] makes a keepalived.conf a table and knows where each
-//! part of it was written; [`remarks`] is what a file asks for in vain; [`rule`] reads match expressions. No I/O.
+//! part of it was written; [`remarks`] is what a file asks for in vain. No I/O.
 #![forbid(unsafe_code)]
 
 pub mod keepalived;
 pub mod remarks;
-pub mod rule;
 pub mod table;
 
 pub use keepalived::{Import, import};

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use packet::{Buffer, Csum, proto, tcp};
+use packet::{Buffer, Csum, proto, tcp, udp};
 
 use crate::access::admit;
 use crate::choice::Choice;
@@ -15,9 +15,11 @@ use crate::l3::Ip;
 use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
+use crate::lookup::Target;
 use crate::pipeline::Cx;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State, is_opening};
-use crate::proto::udp;
+use crate::proto::udp::State as UdpState;
+use crate::sip;
 use crate::snapshot::{Service, Snapshot};
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
@@ -40,7 +42,7 @@ impl<P: Buffer> Lcore<P> {
         let flags = tcp_flags(&pkt.data()[parsed.l3..], ip);
         let received = Received { parsed, ip, probe, link };
         if flags & (SYN | ACK | FIN | RST) == SYN
-            && let Some(svc) = proxied(&probe.tuple, cx.snap)
+            && let Some(svc) = proxied(&probe.tuple, link, cx.snap)
         {
             if let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx) {
                 return Continue(Verdict::Redirect(Goal::of_worker(owner)));
@@ -69,7 +71,7 @@ impl<P: Buffer> Lcore<P> {
                 {
                     return Break(Verdict::Redirect(Goal::of_worker(owner)));
                 }
-                let Some(svc) = cx.snap.service_of(target, ip.proto, probe.tuple.target_port()) else {
+                let Some(svc) = service_for(target, probe, link, cx.snap) else {
                     if cx.snap.lookup.rules.is_empty() {
                         return self.pass(pkt, parsed, ip, cx, out);
                     }
@@ -96,7 +98,7 @@ impl<P: Buffer> Lcore<P> {
                     return Continue(Verdict::HandOn(Goal::of_worker(other)));
                 }
                 let id = self.open(pkt, parsed, ip, probe, svc, link, cx)?;
-                if svc.one_packet {
+                if self.conns.get(id).one_packet {
                     return self.follow_once(id, pkt, received, flags, cx, out);
                 }
                 (id, Dir::Inbound)
@@ -202,7 +204,8 @@ impl<P: Buffer> Lcore<P> {
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
-        let choice = self.schedule(svc, probe, cx)?;
+        let call = call(svc, bytes, ip);
+        let choice = self.schedule_call(svc, probe, call, cx)?;
         let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
         let hides = choice.dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
@@ -232,6 +235,8 @@ impl<P: Buffer> Lcore<P> {
         seq_delta: u32,
         cx: Cx<'_>,
     ) -> Step<ConnId> {
+        // A mark may be on segments as well, which need all of their connection.
+        let one_packet = svc.one_packet && probe.proto == proto::UDP;
         let new = NewConn {
             proto: probe.proto,
             inbound: probe.tuple,
@@ -243,11 +248,9 @@ impl<P: Buffer> Lcore<P> {
             plans: Plan::of(dest.forwarding, &probe.tuple, &outbound),
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
-            one_packet: svc.one_packet,
+            one_packet,
         };
-        if svc.one_packet
-            && let Some(id) = self.same_again(dest, probe, &outbound)
-        {
+        if one_packet && let Some(id) = self.same_again(dest, probe, &outbound) {
             self.dests.scheduled(dest.id, dest.generation);
             return Continue(id);
         }
@@ -306,7 +309,7 @@ impl<P: Buffer> Lcore<P> {
                 Side::Server if conn.forwarding == Forwarding::Snat => Side::Client,
                 side => side,
             };
-            let new = udp::State::from_number(conn.state).next(side);
+            let new = UdpState::from_number(conn.state).next(side);
             let secs =
                 if conn.conn_timeout == 0 { cx.snap.timeouts.udp[new as usize] } else { conn.conn_timeout };
             self.conns.get_mut(id).state = new as u8;
@@ -352,11 +355,32 @@ impl<P: Buffer> Lcore<P> {
     }
 }
 
+/// The service for a packet: by its mark, or else by its target.
+#[inline(always)]
+fn service_for<'s>(target: Target, probe: &Probe, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
+    if snap.lookup.has_marks()
+        && let Some(id) = snap.lookup.marked(probe.proto, &probe.tuple, Some(link.id))
+    {
+        return snap.services.get(id.index())?.as_ref();
+    }
+    snap.service_of(target, probe.proto, probe.tuple.target_port())
+}
+
 /// The service at a packet's target, if the SYN proxy stands before it.
 #[inline(always)]
-fn proxied<'s>(tuple: &Tuple, snap: &'s Snapshot) -> Option<&'s Service> {
+fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
     let target = snap.lookup.target(tuple.target_ip())?;
-    snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)
+    let svc = snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)?;
+    let marked = snap.lookup.has_marks() && snap.lookup.marked(proto::TCP, tuple, Some(link.id)).is_some();
+    (!marked).then_some(svc)
+}
+
+/// The SIP call that a datagram is of, where the service goes by that.
+fn call<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
+    if ip.proto != proto::UDP || !svc.persistence.is_some_and(|persistence| persistence.sip) {
+        return None;
+    }
+    sip::call_id(bytes.get(usize::from(ip.header_len) + udp::LEN..usize::from(ip.total_len))?)
 }
 
 /// Whether a SYN from where connections are opened begins a new connection where an old one lingers.

@@ -7,7 +7,7 @@ use packet::Buffer;
 
 use crate::conn::{ConnId, Probe};
 use crate::lcore::Lcore;
-use crate::persist::{About, Chosen, Key, Persistence, TemplateId};
+use crate::persist::{About, Chosen, Key, Persistence, TemplateId, Who};
 use crate::pipeline::Cx;
 use crate::sched::{self, Ask, Load};
 use crate::snapshot::{Dest, Service};
@@ -25,10 +25,21 @@ pub(crate) struct Choice<'s> {
 impl<P: Buffer> Lcore<P> {
     /// The server of the connection that `probe` asks for.
     pub(crate) fn schedule<'s>(&mut self, svc: &Service, probe: &Probe, cx: Cx<'s>) -> Step<Choice<'s>> {
+        self.schedule_call(svc, probe, None, cx)
+    }
+
+    /// The same for a packet of the SIP call `call`, where it is one and the service goes by that.
+    pub(crate) fn schedule_call<'s>(
+        &mut self,
+        svc: &Service,
+        probe: &Probe,
+        call: Option<&[u8]>,
+        cx: Cx<'s>,
+    ) -> Step<Choice<'s>> {
         let Some(persistence) = svc.persistence else {
             return Continue(Choice { dest: self.turn(svc, probe, cx)?, template: None });
         };
-        let key = key(svc, persistence, probe);
+        let key = key(svc, persistence, probe, call, cx);
         let quiesce = cx.snap.options.expire_quiescent_template;
         let serves =
             |(id, generation)| cx.snap.dest(id, generation).is_some_and(|dest| !quiesce || dest.weight > 0);
@@ -36,7 +47,8 @@ impl<P: Buffer> Lcore<P> {
             Some(chosen) => chosen,
             None => {
                 let dest = self.turn(svc, probe, cx)?;
-                self.remember(svc, persistence, key, dest, cx)?
+                let about = about(svc, persistence, probe, call, dest);
+                self.remember(key, dest, about, cx)?
             }
         };
         match cx.snap.dest(chosen.0, chosen.1) {
@@ -61,28 +73,16 @@ impl<P: Buffer> Lcore<P> {
             _ => None,
         })?;
         let Some(persistence) = svc.persistence else { return Some(Choice { dest, template: None }) };
-        let key = key(svc, persistence, probe);
+        let key = key(svc, persistence, probe, None, cx);
         // The client's next connections are to meet a server that answers, unless another worker found them one.
         cx.snap.templates.find(&key, cx.now, |chosen| chosen != not);
-        let Continue(chosen) = self.remember(svc, persistence, key, dest, cx) else { return None };
+        let about = about(svc, persistence, probe, None, dest);
+        let Continue(chosen) = self.remember(key, dest, about, cx) else { return None };
         let dest = cx.snap.dest(chosen.0, chosen.1).filter(|dest| dest.forwarding.is_two_way())?;
         Some(Choice { dest, template: Some(key) })
     }
 
-    fn remember(
-        &self,
-        svc: &Service,
-        persistence: Persistence,
-        key: Key,
-        dest: &Dest,
-        cx: Cx<'_>,
-    ) -> Step<Chosen> {
-        let about = About {
-            transport: svc.transport,
-            virt: svc.vip,
-            server: dest.addr,
-            timeout: persistence.timeout,
-        };
+    fn remember(&self, key: Key, dest: &Dest, about: About, cx: Cx<'_>) -> Step<Chosen> {
         match cx.snap.templates.remember(&key, (dest.id, dest.generation), about, cx.now) {
             Some(chosen) => Continue(chosen),
             None => drop(DropReason::TemplatesFull),
@@ -134,10 +134,23 @@ impl<P: Buffer> Lcore<P> {
     }
 }
 
-fn key(svc: &Service, persistence: Persistence, probe: &Probe) -> Key {
-    Key {
-        service: svc.id,
-        generation: svc.generation,
-        network: persistence.granularity.network(probe.tuple.source().ip()),
+fn key(svc: &Service, persistence: Persistence, probe: &Probe, call: Option<&[u8]>, cx: Cx<'_>) -> Key {
+    let who = match call {
+        Some(id) => cx.snap.templates.call(id),
+        None => Who::Network(persistence.granularity.network(probe.tuple.source().ip())),
+    };
+    Key { service: svc.id, generation: svc.generation, who }
+}
+
+fn about(svc: &Service, persistence: Persistence, probe: &Probe, call: Option<&[u8]>, dest: &Dest) -> About {
+    let client = probe.tuple.source().ip();
+    About {
+        network: if call.is_some() { client } else { persistence.granularity.network(client) },
+        call: call.map(Into::into),
+        mark: svc.mark,
+        transport: svc.transport,
+        virt: svc.vip,
+        server: dest.addr,
+        timeout: persistence.timeout,
     }
 }

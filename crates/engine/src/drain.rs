@@ -30,7 +30,7 @@ impl<P: Buffer> Lcore<P> {
         let same = |svc: &&Service| {
             svc.vip.ip() == vip.ip() && (svc.takes_any_port() || svc.vip.port() == vip.port())
         };
-        match svc.filter(|svc| svc.rule.is_some() || same(svc)) {
+        match svc.filter(|svc| !svc.has_address() || same(svc)) {
             Some(svc) if svc.expire_quiescent => drop(DropReason::Quiesced),
             _ => Continue(()),
         }

@@ -478,6 +478,8 @@ impl<P: Buffer> Lcore<P> {
             local: canonical(outbound.target()),
             dest: canonical(outbound.source()),
             template: false,
+            mark: None,
+            engine: None,
         }
     }
 

@@ -38,6 +38,7 @@ pub mod sched;
 pub mod set;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod sip;
 pub mod snapshot;
 mod stack;
 pub mod steer;

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::conn::Tuple;
 use crate::flat::FlatMap;
 use crate::forward::Forwarding;
-use crate::forward::snat::home;
+use crate::forward::snat::{Rule, home};
 use crate::ids::{LinkId, ServiceId};
 use crate::route::{Kind, Route};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Mark, Service, Snapshot};
 
 /// Lookup tables of a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -20,12 +21,23 @@ pub struct Lookup {
     targets: Vec<Target>,
     /// Services by target, protocol and port.
     services: FlatMap<u64>,
-    /// The service address behind each server reached by NAT, by IP protocol.
-    masqueraded: HashMap<(u8, SocketAddr), SocketAddr>,
+    /// What each server reached by NAT answers for, by IP protocol.
+    masqueraded: HashMap<(u8, SocketAddr), Behind>,
     /// Services found by what their packets look like, in the order they are asked.
     pub(crate) rules: Vec<ServiceId>,
+    /// What gives packets a mark that a service is found by, in the order it is asked.
+    marks: Vec<(Mark, ServiceId)>,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
+}
+
+/// What a server reached by NAT answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// A service at this address.
+    Service(SocketAddr),
+    /// One that is found by a mark, at any address.
+    Mark,
 }
 
 /// What an address means to the director.
@@ -57,16 +69,21 @@ impl Lookup {
             *note(&mut targets, addr) =
                 Target { own: true, laddr: Some(home(snap, addr)), ..*note(&mut targets, addr) };
         }
-        for svc in snap.services.iter().flatten().filter(|svc| svc.rule.is_none()) {
+        for svc in snap.services.iter().flatten().filter(|svc| svc.has_address()) {
             let target = note(&mut targets, svc.vip.ip());
             target.own = true;
             target.any_port |= svc.takes_any_port();
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
         }
+        let marks = marks(snap);
         let masqueraded = snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat);
-        let masqueraded = masqueraded.filter_map(|dest| {
-            let svc = snap.services.get(dest.service.index())?.as_ref()?;
-            Some(((svc.transport.number(), dest.addr), svc.vip))
+        let masqueraded = masqueraded.flat_map(|dest| {
+            let svc = snap.services.get(dest.service.index()).and_then(Option::as_ref);
+            let marked = marks.iter().filter(|(_, id)| *id == dest.service);
+            let marked = marked.map(|(mark, _)| ((mark.transport.number(), dest.addr), Behind::Mark));
+            let at = svc.filter(|svc| svc.has_address());
+            let at = at.map(|svc| ((svc.transport.number(), dest.addr), Behind::Service(svc.vip)));
+            marked.chain(at).collect::<Vec<_>>()
         });
         let mut lookup = Lookup {
             masqueraded: masqueraded.collect(),
@@ -78,6 +95,7 @@ impl Lookup {
                 .map(|svc| svc.id)
                 .collect(),
             services: services.into_iter().collect(),
+            marks,
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],
             ..Lookup::default()
@@ -104,17 +122,32 @@ impl Lookup {
         self.targets.get(id? as usize).copied()
     }
 
-    /// The address of the service that a server reached by NAT answers for. One that serves several at the same port is taken to
-    /// answer for one of them; one that serves every port answers from the port that was asked.
-    pub(crate) fn service_of_server(&self, proto: u8, server: SocketAddr) -> Option<SocketAddr> {
+    /// What a server reached by NAT answers for. One that serves several at the same port is taken to answer for one of them; one that
+    /// serves every port answers from the port that was asked.
+    pub(crate) fn behind(&self, proto: u8, server: SocketAddr) -> Option<Behind> {
         if self.masqueraded.is_empty() {
             return None;
         }
         let exact = self.masqueraded.get(&(proto, server)).copied();
-        exact.or_else(|| {
-            let vip = self.masqueraded.get(&(proto, (server.ip(), 0).into()))?;
-            Some((vip.ip(), server.port()).into())
+        exact.or_else(|| match self.masqueraded.get(&(proto, (server.ip(), 0).into()))? {
+            Behind::Service(vip) => Some(Behind::Service((vip.ip(), server.port()).into())),
+            Behind::Mark => Some(Behind::Mark),
         })
+    }
+
+    /// Whether packets are given marks.
+    #[inline(always)]
+    pub(crate) fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// The service found by the mark of a packet with this protocol and tuple; `iif` is the link it came in by, `None` for whichever.
+    pub(crate) fn marked(&self, proto: u8, tuple: &Tuple, iif: Option<LinkId>) -> Option<ServiceId> {
+        let meant = |(mark, _): &&(Mark, ServiceId)| {
+            let rule = Rule { iif: iif.and(mark.rule.iif), oif: None, ..mark.rule };
+            mark.transport.number() == proto && rule.matches(tuple, iif.unwrap_or(LinkId(0)), LinkId(0))
+        };
+        self.marks.iter().find(meant).map(|&(_, id)| id)
     }
 
     /// The service of a target at this IP protocol and port, or else the one that takes every port.
@@ -130,6 +163,16 @@ impl Lookup {
         }
         .map(ServiceId)
     }
+}
+
+/// What gives packets a mark that a service is found by. Packets with a mark that no service has go where they go without.
+fn marks(snap: &Snapshot) -> Vec<(Mark, ServiceId)> {
+    let six = |svc: &Service| svc.vip.is_ipv6();
+    let found_by = |mark: &Mark| {
+        let mut services = snap.services.iter().flatten();
+        services.find(|svc| svc.mark == Some(mark.mark) && six(svc) == mark.rule.six).map(|svc| svc.id)
+    };
+    snap.marks.iter().filter_map(|mark| Some((mark.clone(), found_by(mark)?))).collect()
 }
 
 fn is_host(route: &Route) -> bool {

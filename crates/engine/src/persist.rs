@@ -8,12 +8,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::FixedState;
 use model::service::Granularity;
-use model::{ConnEntry, ConnState, Transport};
+use model::{ConnEntry, ConnState, EngineData, Transport};
+use siphasher::sip128::SipHasher13;
 
 use crate::ids::{DestId, ServiceId};
 use crate::tick::Tick;
@@ -31,6 +33,8 @@ pub struct Persistence {
     pub timeout: u32,
     /// Which clients are one network.
     pub granularity: Granularity,
+    /// SIP datagrams are known by their call (`--pe sip`).
+    pub sip: bool,
 }
 
 /// What a template is found by.
@@ -40,16 +44,31 @@ pub struct Key {
     pub service: ServiceId,
     /// Tells the service from an earlier one in the same slot.
     pub generation: u32,
-    /// The client's network.
-    pub network: IpAddr,
+    /// Whom it is of.
+    pub who: Who,
+}
+
+/// Whom a service remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// The clients of a network.
+    Network(IpAddr),
+    /// The parties of a call, by a hash of its identifier ([`Templates::call`]).
+    Call(u128),
 }
 
 /// A server, told from a later one in the same slot.
 pub type Chosen = (DestId, u32);
 
 /// What a template tells besides its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
+    /// The client's network, or the client of a call.
+    pub network: IpAddr,
+    /// The identifier of the call.
+    pub call: Option<Box<[u8]>>,
+    /// The mark its service is found by.
+    pub mark: Option<NonZeroU32>,
     /// Protocol of the connection it was made for.
     pub transport: Transport,
     /// What clients of the service send to; port 0 for any port.
@@ -64,7 +83,7 @@ pub struct About {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemplateId(pub(crate) u32);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Template {
     key: Key,
     dest: Chosen,
@@ -141,6 +160,8 @@ pub struct Templates {
     /// Templates in each shard, at most.
     room: usize,
     seed: FixedState,
+    /// So that nobody makes two calls look like one.
+    call_key: (u64, u64),
     /// Milliseconds: the latest [`Tick`] that any worker told.
     now: AtomicU64,
 }
@@ -164,8 +185,14 @@ impl Templates {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             room: capacity.div_ceil(SHARDS).max(1),
             seed: FixedState::with_seed(!seed),
+            call_key: (FixedState::with_seed(seed).hash_one(1), FixedState::with_seed(seed).hash_one(2)),
             now: AtomicU64::new(0),
         }
+    }
+
+    /// A call, by its identifier.
+    pub fn call(&self, id: &[u8]) -> Who {
+        Who::Call(SipHasher13::new_with_keys(self.call_key.0, self.call_key.1).hash(id).as_u128())
     }
 
     /// The server of a network. One for which `serves` does not stand is forgotten.
@@ -319,17 +346,21 @@ impl Templates {
 }
 
 fn entry(template: &Template, now: Tick) -> ConnEntry {
-    let Template { key, about, .. } = template;
+    let about = &template.about;
+    let data =
+        |call: &[u8]| EngineData { name: "sip".to_owned(), data: String::from_utf8_lossy(call).into_owned() };
     ConnEntry {
         lcore: 0,
         transport: about.transport,
         state: if template.assured { ConnState::Established } else { ConnState::None },
         expires: (template.until.since(now) / 1000) as u32,
-        client: (key.network, 0).into(),
+        client: (about.network, 0).into(),
         virt: about.virt,
-        local: (key.network, 0).into(),
+        local: (about.network, 0).into(),
         dest: about.server,
         template: true,
+        mark: about.mark,
+        engine: about.call.as_deref().map(data),
     }
 }
 
@@ -340,12 +371,20 @@ mod tests {
     const DEST: Chosen = (DestId(3), 1);
 
     fn key(n: u8) -> Key {
-        Key { service: ServiceId(1), generation: 1, network: IpAddr::from([192, 0, 2, n]) }
+        Key { service: ServiceId(1), generation: 1, who: Who::Network(IpAddr::from([192, 0, 2, n])) }
     }
 
     fn about() -> About {
         let at = |last| SocketAddr::from(([10, 0, 0, last], 80));
-        About { transport: Transport::Tcp, virt: at(1), server: at(2), timeout: 10 }
+        About {
+            network: IpAddr::from([192, 0, 2, 0]),
+            call: None,
+            mark: None,
+            transport: Transport::Tcp,
+            virt: at(1),
+            server: at(2),
+            timeout: 10,
+        }
     }
 
     fn at(secs: u64) -> Tick {

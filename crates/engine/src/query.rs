@@ -172,7 +172,7 @@ impl<P: Buffer> Lcore<P> {
         }
         let proto = if matches!(tuple, Tuple::V6(_)) { ICMPV6 } else { ICMP };
         let server = (tuple.source().ip(), 0).into();
-        if snap.lookup.service_of_server(proto, server).is_some() {
+        if snap.lookup.behind(proto, server).is_some() {
             return Some(steer::by_client(&tuple.reversed(), workers));
         }
         let meant = snap.service_of(target, proto, 0).is_some() || !snap.lookup.rules.is_empty();

@@ -42,7 +42,7 @@ impl<P: Buffer> Lcore<P> {
         if probe.proto == ICMP {
             server.set_port(0);
         }
-        cx.snap.lookup.service_of_server(quote.proto, server).is_some() || self.conns.find(&probe).is_some()
+        cx.snap.lookup.behind(quote.proto, server).is_some() || self.conns.find(&probe).is_some()
     }
 
     /// An ICMP error to one of our addresses, or about a connection of ours, its checksum verified for IPv6 only.

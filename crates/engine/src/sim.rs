@@ -439,6 +439,7 @@ pub mod world {
             echo: Default::default(),
             alive: 0,
             rule: None,
+            mark: None,
         }));
     }
 

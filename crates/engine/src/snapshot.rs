@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub neighs: Vec<(LinkId, IpAddr, Mac)>,
     /// Services, by [`ServiceId`]; `None` where one was removed.
     pub services: Vec<Option<Service>>,
+    /// What gives packets a mark, in the order it is asked.
+    pub marks: Vec<Mark>,
     /// Destinations, by [`DestId`]; `None` where one was removed.
     pub dests: Vec<Option<Dest>>,
     /// Local addresses in use by services, with the link return traffic comes in by.
@@ -84,6 +87,17 @@ impl Port {
     }
 }
 
+/// Gives a mark to packets of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The mark.
+    pub mark: NonZeroU32,
+    /// Protocol of the packets.
+    pub transport: Transport,
+    /// What they look like besides; the link they leave by is not asked.
+    pub rule: Rule,
+}
+
 /// A virtual service.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -93,10 +107,12 @@ pub struct Service {
     pub generation: u32,
     /// Its protocol.
     pub transport: Transport,
-    /// What clients send to; nothing for a service found by rule.
+    /// What clients send to; nothing for a service found by rule or mark.
     pub vip: SocketAddr,
     /// What its packets look like, for a service found by that.
     pub rule: Option<Rule>,
+    /// The mark its packets have, for a service found by that.
+    pub mark: Option<NonZeroU32>,
     /// Chooses servers.
     pub scheduler: crate::sched::Scheduler,
     /// How it hashes; a table that is not there [`Snapshot::index`] makes.
@@ -135,7 +151,12 @@ impl Service {
     /// Whether it takes packets to every port of its address that has no service of its own.
     pub fn takes_any_port(&self) -> bool {
         let has_ports = !matches!(self.transport, Transport::Icmp | Transport::Icmpv6);
-        has_ports && self.rule.is_none() && self.vip.port() == 0
+        has_ports && self.has_address() && self.vip.port() == 0
+    }
+
+    /// Whether it is found by address, not by what its packets look like.
+    pub fn has_address(&self) -> bool {
+        self.rule.is_none() && self.mark.is_none()
     }
 
     /// Greatest weight and greatest common divisor of the weights of its usable servers, 0 and 1 without any.
@@ -259,7 +280,7 @@ impl Snapshot {
             let Some(vip) = self.services.get(id.index()).and_then(|svc| Some(svc.as_ref()?.vip.ip())) else {
                 continue;
             };
-            let same = self.services.iter().flatten().filter(|svc| svc.rule.is_none() && svc.vip.ip() == vip);
+            let same = self.services.iter().flatten().filter(|svc| svc.has_address() && svc.vip.ip() == vip);
             let dests = same.flat_map(|svc| &svc.dests).filter_map(|id| self.dests.get(id.index())?.as_ref());
             let alive: HashSet<IpAddr> =
                 dests.filter(|dest| dest.weight > 0).map(|dest| dest.addr.ip()).collect();

@@ -21,7 +21,7 @@ const HOST: Granularity = Granularity::Inet(std::net::Ipv4Addr::BROADCAST);
 fn persist(sim: &mut Sim, timeout: u32, granularity: Granularity) {
     change(sim, |snap| {
         for svc in snap.services.iter_mut().flatten() {
-            svc.persistence = Some(Persistence { timeout, granularity });
+            svc.persistence = Some(Persistence { timeout, granularity, sip: false });
         }
     });
 }

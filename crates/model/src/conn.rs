@@ -2,6 +2,7 @@
 //! Connections, as listings show them.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -64,4 +65,17 @@ pub struct ConnEntry {
     pub dest: SocketAddr,
     /// Not a connection but what remembers a client's server: its state is established once a connection made from it was.
     pub template: bool,
+    /// A template of a service that is found by this mark.
+    pub mark: Option<NonZeroU32>,
+    /// What a persistence engine knows the client by.
+    pub engine: Option<EngineData>,
+}
+
+/// What a persistence engine found in a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct EngineData {
+    /// Its name.
+    pub name: String,
+    /// What it found.
+    pub data: String,
 }

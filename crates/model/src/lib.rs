@@ -17,7 +17,7 @@ pub mod service;
 pub mod stats;
 
 pub use addr::{Family, MacAddr, Prefix};
-pub use conn::{ConnEntry, ConnState};
+pub use conn::{ConnEntry, ConnState, EngineData};
 pub use dest::{DestSpec, Forwarding, TunnelKind};
 pub use options::{ServiceOptions, ServiceOptionsPatch};
 pub use rule::MatchRule;

@@ -52,7 +52,7 @@ pub const OPTIONS: &[OptDef] = &[
         "fwmark-service",
         Value::Required("MARK"),
         SERVICE,
-        "the service of packets with a firewall mark, 1 to 4294967295",
+        "the service of packets with a mark, 1 to 4294967295; rules in dpvs.conf give them (ipvs_defs/mark)",
     ),
     option(
         Opt::Match,

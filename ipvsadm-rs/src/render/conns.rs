@@ -2,8 +2,10 @@
 //! The listings of connections and timeouts.
 
 use std::io::{self, Write};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 
-use model::{ConnEntry, ConnState, Timeouts, Transport};
+use model::{ConnEntry, ConnState, EngineData, Timeouts, Transport};
 
 use super::{Labels, protocol};
 use crate::args::Style;
@@ -30,24 +32,34 @@ pub fn table(
     }
     for conn in conns {
         match style {
-            Style::Stock => stock(conn, labels, out)?,
+            Style::Stock => stock(conn, labels, engines, out)?,
             Style::Dpvs => dpvs(conn, labels, out)?,
         }
     }
     Ok(())
 }
 
-fn stock(conn: &ConnEntry, labels: Labels<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let [client, virt, dest] =
-        [conn.client, conn.virt, conn.dest].map(|end| labels.end(end, Some(conn.transport)));
-    writeln!(
+fn stock(conn: &ConnEntry, labels: Labels<'_>, engines: bool, out: &mut dyn Write) -> io::Result<()> {
+    // Packets of all protocols may have one mark, which stands in the first four bytes of the address.
+    let transport = if conn.mark.is_some() { None } else { Some(conn.transport) };
+    let marked = |mark: NonZeroU32| match conn.virt {
+        SocketAddr::V4(_) => SocketAddr::from((mark.get().to_be_bytes(), 0)),
+        SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::from_bits(u128::from(mark.get()) << 96).into(), 0),
+    };
+    let virt = conn.mark.map_or(conn.virt, marked);
+    let [client, virt, dest] = [conn.client, virt, conn.dest].map(|end| labels.end(end, transport));
+    write!(
         out,
-        "{:<3} {:02}:{:02}  {:<11} {client:<18} {virt:<18} {dest}",
-        protocol(conn.transport),
+        "{:<3} {:02}:{:02}  {:<11} {client:<18} {virt:<18} ",
+        transport.map_or("IP", protocol),
         conn.expires / 60,
         conn.expires % 60,
         stock_state(conn)
-    )
+    )?;
+    match conn.engine.as_ref().filter(|_| engines) {
+        Some(EngineData { name, data }) => writeln!(out, "{dest:<16} {name:<18} {data}"),
+        None => writeln!(out, "{dest}"),
+    }
 }
 
 fn dpvs(conn: &ConnEntry, labels: Labels<'_>, out: &mut dyn Write) -> io::Result<()> {

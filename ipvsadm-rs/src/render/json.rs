@@ -200,7 +200,7 @@ impl From<&DestEntry> for Server {
 }
 
 #[derive(Serialize)]
-struct Conn {
+struct Conn<'a> {
     worker: u16,
     protocol: Transport,
     state: ConnState,
@@ -210,6 +210,8 @@ struct Conn {
     local: End,
     server: End,
     template: bool,
+    mark: Option<std::num::NonZeroU32>,
+    persistence_engine: Option<&'a model::EngineData>,
 }
 
 #[derive(Serialize)]
@@ -218,8 +220,8 @@ struct End {
     port: u16,
 }
 
-impl From<&ConnEntry> for Conn {
-    fn from(conn: &ConnEntry) -> Self {
+impl<'a> From<&'a ConnEntry> for Conn<'a> {
+    fn from(conn: &'a ConnEntry) -> Self {
         let end = |end: std::net::SocketAddr| End { address: end.ip(), port: end.port() };
         Conn {
             worker: conn.lcore + 1,
@@ -231,6 +233,8 @@ impl From<&ConnEntry> for Conn {
             local: end(conn.local),
             server: end(conn.dest),
             template: conn.template,
+            mark: conn.mark,
+            persistence_engine: conn.engine.as_ref(),
         }
     }
 }

@@ -145,7 +145,19 @@ TCP      10.0.1.100:80                  10.0.1.2
 
 fn conn(transport: Transport, state: ConnState, expires: u32, ends: [&str; 4]) -> ConnEntry {
     let [client, virt, local, dest] = ends.map(|end| end.parse().unwrap());
-    ConnEntry { lcore: 0, transport, state, expires, client, virt, local, dest, template: false }
+    ConnEntry {
+        lcore: 0,
+        transport,
+        state,
+        expires,
+        client,
+        virt,
+        local,
+        dest,
+        template: false,
+        mark: None,
+        engine: None,
+    }
 }
 
 #[test]

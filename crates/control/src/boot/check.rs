@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use model::net::{RouteScope, RouteSpec};
-use model::{Family, Prefix};
+use model::rule::{Marking, MatchRule};
+use model::{Family, Prefix, Transport};
 
 use super::{BootConfig, Device, Driver, Worker, WorkerKind, WorkerQueues};
 use crate::decide::check_link_name;
@@ -44,6 +45,21 @@ pub(super) fn pci(text: &str) -> Result<String, String> {
 
 pub(super) fn address(text: &str) -> Result<Prefix, String> {
     text.parse().map_err(|error: model::addr::AddrError| error.to_string())
+}
+
+/// `MARK RULE`, the rule as `ipvsadm -H` takes it.
+pub(super) fn marking(text: &str) -> Result<Marking, String> {
+    let (mark, rule) =
+        text.split_once(' ').ok_or("MARK RULE expected, such as `1 proto=tcp,dst-range=192.0.2.1:80`")?;
+    let mark = mark.parse().map_err(|_| format!("mark {mark}: 1 to {} expected", u32::MAX))?;
+    let rule: MatchRule = rule.trim().parse()?;
+    if !matches!(rule.transport, Transport::Tcp | Transport::Udp | Transport::Sctp) {
+        return Err(format!("proto {}: marks are for tcp, udp and sctp", rule.transport));
+    }
+    if rule.oif.is_some() {
+        return Err("oif: where packets leave is not known before they have a server".to_owned());
+    }
+    Ok(Marking { mark, rule })
 }
 
 /// A route as `dpip route add` takes it.
@@ -100,7 +116,23 @@ pub(super) fn whole(config: &BootConfig) -> Vec<(String, String)> {
         config.devices.iter().filter_map(|it| Some(of_device(&it.name, device(it)?))).collect();
     found.extend(links(&config.devices));
     found.extend(workers(config));
+    found.extend(marks(config));
     found
+}
+
+/// A rule that names a link nobody has would never fit.
+fn marks(config: &BootConfig) -> Option<(String, String)> {
+    let links: Vec<String> = config
+        .devices
+        .iter()
+        .flat_map(|device| {
+            let vlans = device.vlans.iter().map(|vlan| vlan.link(&device.name));
+            std::iter::once(device.name.clone()).chain(vlans)
+        })
+        .collect();
+    let named = config.marks.iter().filter_map(|marking| Some((marking.mark, marking.rule.iif.as_ref()?)));
+    let (mark, name) = named.into_iter().find(|(_, name)| !links.contains(name))?;
+    Some(("ipvs_defs/mark".to_owned(), format!("mark {mark}: no device or VLAN is named {name}")))
 }
 
 /// What is understood and does nothing: the path of the block, and why.

@@ -23,6 +23,7 @@ use keepalived_conf::{Block, Error, Span, Tree};
 use model::Prefix;
 use model::link::VlanSpec;
 use model::net::{AddrScope, IfAddr, RouteSpec};
+use model::rule::Marking;
 use sockopt::Set;
 
 pub use reload::{Reload, reload};
@@ -66,6 +67,8 @@ pub struct BootConfig {
     pub cookie_key_file: Option<PathBuf>,
     /// Routes.
     pub routes: Vec<RouteSpec>,
+    /// What gives packets a mark, in the order it is asked.
+    pub marks: Vec<Marking>,
     /// What was written, by path (`netif_defs/device dpdk0/mtu`): a reload is told from it.
     given: BTreeMap<String, Vec<String>>,
 }
@@ -254,6 +257,7 @@ impl Default for BootConfig {
             options: Options::default(),
             cookie_key_file: None,
             routes: Vec::new(),
+            marks: Vec::new(),
             given: BTreeMap::new(),
         };
         config.set_defaults("");

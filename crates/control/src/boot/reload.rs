@@ -105,6 +105,11 @@ fn link_changes(old: &BootConfig, new: &BootConfig) -> Vec<Set> {
 
 /// Timeouts that `ipvsadm --set` changed meanwhile stay where the file says what it said.
 fn settings(state: &State, old: &BootConfig, new: &BootConfig) -> Change {
+    let marks = if old.marks == new.marks { Change::default() } else { state.marking(new.marks.clone()) };
+    timers(state, old, new).then(marks)
+}
+
+fn timers(state: &State, old: &BootConfig, new: &BootConfig) -> Change {
     if old.timeouts == new.timeouts && old.options == new.options {
         return Change::default();
     }

@@ -546,6 +546,7 @@ fn started(text: &str) -> (State, BootConfig) {
     transact(&mut state, &config.steps()).expect("the file's own steps are good");
     let settings = state.settings(config.timeouts.clone(), config.options.clone());
     state.commit(settings);
+    state.commit(state.marking(config.marks.clone()));
     (state, config)
 }
 
@@ -725,5 +726,58 @@ proptest::proptest! {
             let after = reload(&State::new(Vec::new()), &checked.config, &config(DPVS));
             proptest::prop_assert!(after.steps.len() < 100);
         }
+    }
+}
+
+const MARKS: &str = "\
+netif_defs { device dpdk0 { driver null
+    vlan 102 { addr 10.2.0.1/24 }
+} }
+ipvs_defs {
+    mark 7 proto=tcp,dst-range=192.0.2.1-192.0.2.9:80-443
+    mark 7 proto=udp,af=ipv6,iif=dpdk0.102
+    mark 4294967295 proto=udp,src-range=10.0.0.0-10.0.0.255
+}
+";
+
+#[test]
+fn rules_give_marks_in_the_order_of_the_file_and_a_reload_changes_them() {
+    let shown = |state: &State| -> Vec<String> {
+        state.marks.iter().map(|marking| format!("{} {}", marking.mark, marking.rule)).collect()
+    };
+    let after = MARKS.replace("    mark 7 proto=udp,af=ipv6,iif=dpdk0.102\n", "");
+    let (state, change) = reloaded(MARKS, &after);
+    assert_eq!(shown(&started(MARKS).0).len(), 3);
+    assert_eq!(
+        shown(&state),
+        ["7 tcp,to=192.0.2.1-192.0.2.9:80-443", "4294967295 udp,from=10.0.0.0-10.0.0.255:0-0"]
+    );
+    assert_eq!((change.steps, change.restart), (vec![], vec![]));
+    // Settings of the other kind stay away.
+    let (_, change) = reloaded(MARKS, MARKS);
+    assert!(change.settings.is_empty());
+}
+
+#[test]
+fn marks_that_make_no_sense_are_refused_with_their_place() {
+    for (line, why) in [
+        ("mark 0 proto=tcp,af=ipv4", "mark 0: 1 to 4294967295 expected"),
+        ("mark x proto=tcp,af=ipv4", "mark x: 1 to 4294967295 expected"),
+        ("mark 7", "MARK RULE expected, such as `1 proto=tcp,dst-range=192.0.2.1:80`"),
+        ("mark 7 proto=icmp,af=ipv4", "proto icmp: marks are for tcp, udp and sctp"),
+        ("mark 7 proto=tcp", "af=, src-range= or dst-range= is missing"),
+        (
+            "mark 7 proto=tcp,af=ipv4,oif=dpdk0",
+            "oif: where packets leave is not known before they have a server",
+        ),
+        ("mark 7 proto=tcp,af=ipv4,iif=dpdk9", "mark 7: no device or VLAN is named dpdk9"),
+    ] {
+        let found = errors(&format!(
+            "netif_defs {{ device dpdk0 {{ driver null }} }}\nipvs_defs {{\n    {line}\n}}\n"
+        ));
+        assert!(
+            found.len() == 1 && found[0].contains(":3: ") && found[0].ends_with(why),
+            "{line}: {found:?}"
+        );
     }
 }

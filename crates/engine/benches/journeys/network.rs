@@ -231,5 +231,6 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         echo: Default::default(),
         alive: 0,
         rule: None,
+        mark: None,
     }));
 }

@@ -14,7 +14,7 @@ use crate::conn::{Probe, Tuple};
 use crate::ids::{LcoreId, LinkId};
 use crate::laddr::Lease;
 use crate::lcore::{Config, Lcore};
-use crate::lookup::Target;
+use crate::lookup::{Behind, Target};
 use crate::pipeline::{Cx, Origin};
 use crate::snapshot::{Dest, Service, Snapshot};
 use crate::steer::{self, Rss};
@@ -147,15 +147,21 @@ impl<P: Buffer> Lcore<P> {
     #[inline(never)]
     fn masquerade_owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         let tuple = &probe.tuple;
-        let inbound = match snap.lookup.service_of_server(probe.proto, tuple.source()) {
-            Some(vip) => Tuple::new(tuple.target(), vip)?,
+        let workers = self.config.workers;
+        let inbound = match snap.lookup.behind(probe.proto, tuple.source()) {
+            Some(Behind::Service(vip)) => Tuple::new(tuple.target(), vip)?,
+            // What the client sent to is not known: the client alone decides.
+            Some(Behind::Mark) => return Some(steer::by_client(&tuple.reversed(), workers)),
             None => {
+                if let Some(id) = snap.lookup.marked(probe.proto, tuple, None) {
+                    let svc = snap.services.get(id.index())?.as_ref()?;
+                    return svc.masquerades.then(|| steer::by_client(tuple, workers));
+                }
                 let svc = snap.service_of(target, probe.proto, tuple.target_port())?;
                 svc.masquerades.then_some(*tuple)?
             }
         };
         let link = snap.routes.find(inbound.source().ip())?.link;
-        let workers = self.config.workers;
         Some(rss(link, snap).map_or_else(|| steer::by_client(&inbound, workers), |rss| rss.worker(&inbound)))
     }
 }

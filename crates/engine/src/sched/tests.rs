@@ -32,6 +32,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         echo: Default::default(),
         alive: 0,
         rule: None,
+        mark: None,
     };
     let dests = weights.iter().zip(0u32..).map(|(&weight, n)| {
         Some(Dest {

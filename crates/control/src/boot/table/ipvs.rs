@@ -7,6 +7,18 @@ use super::*;
 
 pub(super) const KEYS: &[Key] = &[
     group("ipvs_defs", "The director."),
+    key(
+        "ipvs_defs/mark",
+        Line("MARK proto=tcp|udp|sctp[,af=ipv4|ipv6][,src-range=RANGE][,dst-range=RANGE][,iif=LINK]"),
+        "",
+        Reload,
+        "Gives packets a mark, by which `ipvsadm -f` finds them; ranges are those of `ipvsadm -H`. May be repeated, also for one mark; the first \
+         rule that fits counts.",
+        |c, v| {
+            let marking = check::marking(text(v))?;
+            push(&mut c.marks, marking)
+        },
+    ),
     group("ipvs_defs/conn", "Connections."),
     num(
         "ipvs_defs/conn/conn_pool_size",

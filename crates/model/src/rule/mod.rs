@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Services found by what their packets look like.
 
+mod parse;
+
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
@@ -45,6 +48,15 @@ impl fmt::Display for MatchRule {
         }
         Ok(())
     }
+}
+
+/// What puts a mark on packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marking {
+    /// The mark.
+    pub mark: NonZeroU32,
+    /// What the packets look like.
+    pub rule: MatchRule,
 }
 
 /// Addresses and ports from one to another, both included.

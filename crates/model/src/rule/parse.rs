@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Match expressions as commands and configurations have them.
+//! Rules as operators write them: `proto=tcp,src-range=10.0.0.0-10.0.255.255,oif=dpdk0`.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
-use model::rule::{EndpointRange, MatchRule};
-use model::{Family, Transport};
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag};
 use nom::character::complete::char;
@@ -13,34 +12,41 @@ use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
 
-/// Reads `KEY=VALUE,...`: `proto=`, `af=`, `src-range=`, `dst-range=`, `iif=`, `oif=`. Empty values say nothing.
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub fn parse(text: &str) -> Result<MatchRule, String> {
-    let pair = separated_pair(is_not("=,"), char('='), opt(is_not(",")));
-    let parsed: IResult<&str, Vec<(&str, Option<&str>)>> =
-        all_consuming(separated_list1(char(','), pair)).parse(text);
-    let (_, pairs) = parsed.map_err(|_| "KEY=VALUE expected, with commas between".to_owned())?;
-    let mut rule = Pieces::default();
-    for (key, value) in pairs {
-        let value = value.unwrap_or_default();
-        match key {
-            "proto" => set(&mut rule.transport, key, Some(proto(value)?))?,
-            "af" => set(&mut rule.family, key, Some(family(value)?))?,
-            "src-range" => set(&mut rule.src, key, range(value)?)?,
-            "dst-range" => set(&mut rule.dst, key, range(value)?)?,
-            "iif" => set(&mut rule.iif, key, link(value))?,
-            "oif" => set(&mut rule.oif, key, link(value))?,
-            _ => {
-                return Err(format!(
-                    "`{key}` is unknown: proto, af, src-range, dst-range, iif or oif expected"
-                ));
+use super::{EndpointRange, MatchRule};
+use crate::addr::Family;
+use crate::service::Transport;
+
+impl FromStr for MatchRule {
+    type Err = String;
+
+    /// Reads `KEY=VALUE,...`: `proto=`, `af=`, `src-range=`, `dst-range=`, `iif=`, `oif=`. Empty values say nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn from_str(text: &str) -> Result<MatchRule, String> {
+        let pair = separated_pair(is_not("=,"), char('='), opt(is_not(",")));
+        let parsed: IResult<&str, Vec<(&str, Option<&str>)>> =
+            all_consuming(separated_list1(char(','), pair)).parse(text);
+        let (_, pairs) = parsed.map_err(|_| "KEY=VALUE expected, with commas between".to_owned())?;
+        let mut rule = Pieces::default();
+        for (key, value) in pairs {
+            let value = value.unwrap_or_default();
+            match key {
+                "proto" => set(&mut rule.transport, key, Some(proto(value)?))?,
+                "af" => set(&mut rule.family, key, Some(family(value)?))?,
+                "src-range" => set(&mut rule.src, key, range(value)?)?,
+                "dst-range" => set(&mut rule.dst, key, range(value)?)?,
+                "iif" => set(&mut rule.iif, key, link(value))?,
+                "oif" => set(&mut rule.oif, key, link(value))?,
+                _ => {
+                    return Err(format!(
+                        "`{key}` is unknown: proto, af, src-range, dst-range, iif or oif expected"
+                    ));
+                }
             }
         }
+        rule.finish()
     }
-    rule.finish()
 }
 
 #[derive(Default)]
@@ -167,7 +173,11 @@ mod tests {
             ("proto=tcp,src-range=fd00::1-fd00::9,iif=", "tcp,from=[fd00::1-fd00::9]:0-0"),
             ("proto=tcp,src-range=10.0.0.1,dst-range=0.0.0.0-0.0.0.0:0-0", "tcp,from=10.0.0.1-10.0.0.1:0-0"),
         ] {
-            assert_eq!(parse(text).map(|rule| rule.to_string()).as_deref(), Ok(shown), "{text}");
+            assert_eq!(
+                text.parse::<MatchRule>().map(|rule| rule.to_string()).as_deref(),
+                Ok(shown),
+                "{text}"
+            );
         }
     }
 
@@ -190,7 +200,7 @@ mod tests {
             "proto=quic,af=ipv4",
             "proto=tcp,af=ipv5",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(text.parse::<MatchRule>().is_err(), "{text}");
         }
     }
 }
