@@ -177,4 +177,5 @@ fn links(ask: &mut dyn Ask) -> Vec<String> {
 
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "sh", "dh", "mh", "conhash", "fo", "ovf", "sed", "nq", "lblc", "lblcr", "twos",
+    "none",
 ];

@@ -4,27 +4,8 @@
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
 use model::options::HashTarget;
-use model::{DestSpec, Scheduling, ServiceKey, ServiceOptions, Transport};
+use model::{DestSpec, Scheduling, ServiceOptions};
 use sockopt::{Code, Status};
-
-/// Whether workers can find such a service.
-///
-/// # Errors
-/// `NotSupported`.
-pub fn service(key: &ServiceKey) -> Result<(), Status> {
-    match key {
-        ServiceKey::Endpoint { transport, .. } => balanced(*transport),
-        ServiceKey::FwMark { .. } => Ok(()),
-        ServiceKey::Match(rule) => balanced(rule.transport),
-    }
-}
-
-fn balanced(transport: Transport) -> Result<(), Status> {
-    match transport {
-        Transport::Tcp | Transport::Udp | Transport::Icmp | Transport::Icmpv6 => Ok(()),
-        Transport::Sctp => Err(lacking("sctp services are not balanced yet: tcp, udp and icmp are")),
-    }
-}
 
 /// The scheduler of that name.
 ///
@@ -108,9 +89,9 @@ mod tests {
 
     #[test]
     fn an_unknown_scheduler_is_answered_with_those_there_are() {
-        let status = scheduler("none").expect_err("there is none");
+        let status = scheduler("fair").expect_err("there is none");
         assert_eq!(status.code, Code::NoScheduler);
-        assert!(status.text.starts_with("no scheduler `none`: there are rr, wrr, lc, wlc, sed, nq, dh, sh, mh, conhash, fo, ovf, lblc, lblcr, twos"), "{}", status.text);
+        assert!(status.text.starts_with("no scheduler `fair`: there are rr, wrr, lc, wlc, sed, nq, dh, sh, mh, conhash, fo, ovf, lblc, lblcr, twos, none"), "{}", status.text);
         assert_eq!(scheduler("RR").map_err(|s| s.code), Err(Code::NoScheduler), "names have lower case");
         assert_eq!(scheduler("wrr"), Ok(Scheduler::Wrr));
     }

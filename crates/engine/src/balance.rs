@@ -97,6 +97,9 @@ impl<P: Buffer> Lcore<P> {
                 {
                     return Continue(Verdict::HandOn(Goal::of_worker(other)));
                 }
+                if ip.proto == proto::SCTP {
+                    self.may_begin(&pkt.data()[parsed.l3..], ip, cx)?;
+                }
                 let id = self.open(pkt, parsed, ip, probe, svc, link, cx)?;
                 if self.conns.get(id).one_packet {
                     return self.follow_once(id, pkt, received, flags, cx, out);
@@ -150,6 +153,9 @@ impl<P: Buffer> Lcore<P> {
         } else if pkt.rx().l4_csum == Csum::Bad {
             return drop(DropReason::L4Checksum);
         }
+        if ip.proto == proto::SCTP {
+            self.verify_association(id, pkt, received)?;
+        }
         if self.conns.get(id).egress[dir as usize].routing != cx.snap.routing
             && let Break(verdict) = self.serves_still(id, cx)
         {
@@ -160,7 +166,10 @@ impl<P: Buffer> Lcore<P> {
         let plan = self.conns.get(id).plan(dir);
         let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
-        self.advance(id, dir, flags, cx);
+        match ip.proto {
+            proto::SCTP => self.advance_association(id, dir, &pkt.data()[parsed.l3..], ip, cx),
+            _ => self.advance(id, dir, flags, cx),
+        }
         self.account(id, dir, ip);
 
         match plan {

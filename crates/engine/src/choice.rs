@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow::Continue;
 
-use packet::Buffer;
+use packet::{Buffer, proto};
 
 use crate::conn::{ConnId, Probe};
 use crate::lcore::Lcore;
@@ -114,7 +114,8 @@ impl<P: Buffer> Lcore<P> {
     /// A connection was opened: its template lasts at least as long.
     pub(crate) fn hold_template(&mut self, id: ConnId, key: &Key, dest: &Dest, cx: Cx<'_>) {
         // Nothing tells datagrams of a client that means it from others.
-        let assured = self.conns.get(id).proto() != packet::proto::TCP && !self.conns.get(id).one_packet;
+        let conn = self.conns.get(id);
+        let assured = !matches!(conn.proto(), proto::TCP | proto::SCTP) && !conn.one_packet;
         let held = cx.snap.templates.hold(key, (dest.id, dest.generation), assured, cx.now);
         if let Some(template) = held {
             self.conns.set_template(id, template);

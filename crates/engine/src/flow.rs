@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The first pass over a burst: what each packet is, without changing anything.
 
-use packet::{Buffer, ether, ipv4, ipv6, proto, tcp, udp};
+use packet::{Buffer, ether, ipv4, ipv6, proto, sctp, tcp, udp};
 
 use crate::conn::{ConnTable, Probe, Tuple, Tuple4, Tuple6};
 use crate::ids::{LinkId, PortId};
@@ -28,7 +28,7 @@ pub struct Parsed {
 /// What a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// TCP or UDP to this station, whole: the director's business.
+    /// TCP, UDP or SCTP to this station, whole: the director's business.
     Flow,
     /// ICMP or ICMPv6 to this station or a group.
     Icmp,
@@ -116,7 +116,7 @@ impl<'a> Entrance<'a> {
             return Ok(Kind::Icmp);
         }
         // A group address is nobody's service, and the ports of a fragment may be in another one.
-        if group || ip.fragment || !matches!(ip.proto, proto::TCP | proto::UDP) {
+        if group || ip.fragment || !matches!(ip.proto, proto::TCP | proto::UDP | proto::SCTP) {
             return Ok(Kind::Other);
         }
         let (sport, dport) = ports(bytes, &ip).ok_or(DropReason::L4Header)?;
@@ -134,12 +134,15 @@ impl<'a> Entrance<'a> {
     }
 }
 
-/// Ports of a whole TCP or UDP packet; `None` when its header is malformed.
+/// Ports of a whole TCP, UDP or SCTP packet; `None` when its header is malformed.
 #[inline(always)]
 fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
     let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))?;
     if ip.proto == proto::TCP {
         return tcp::Header::parse(l4).map(|h| (h.sport(), h.dport()));
+    }
+    if ip.proto == proto::SCTP {
+        return sctp::Header::parse(l4).map(|h| (h.sport(), h.dport()));
     }
     let header = udp::Header::parse(l4)?;
     (udp::LEN..=l4.len()).contains(&header.len()).then_some((header.sport(), header.dport()))

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checksums of whole TCP and UDP packets: verified before state is made, computed anew where a port says so.
+//! Checksums of whole TCP, UDP and SCTP packets: verified before state is made, computed anew where a port says so.
 
-use packet::{checksum, ipv4, ipv6, proto, tcp, udp};
+use packet::{checksum, ipv4, ipv6, proto, sctp, tcp, udp};
 
 use crate::l3::Ip;
 
-/// Whether the TCP or UDP checksum of a packet is right; `bytes` begin with the IP header. A UDP datagram over IPv4 may have none
+/// Whether the TCP, UDP or SCTP checksum of a packet is right; `bytes` begin with the IP header. A UDP datagram over IPv4 may have none
 /// (RFC 768), over IPv6 not (RFC 8200 8.1).
 pub fn checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
     let Some(l4) = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return false };
+    if ip.proto == proto::SCTP {
+        return sctp::Header::parse(l4).is_some_and(|h| h.checksum() == sctp::checksum(l4));
+    }
     if ip.proto == proto::UDP && udp::Header::parse(l4).is_some_and(|h| h.checksum() == 0) {
         return !ip.six;
     }
     pseudo(bytes, ip).is_some_and(|pseudo| checksum::fold(pseudo + checksum::sum(covered(l4, ip))) == 0xffff)
 }
 
-/// Computes the TCP or UDP checksum of a packet anew.
+/// Computes the TCP, UDP or SCTP checksum of a packet anew.
 pub fn recompute(bytes: &mut [u8], ip: &Ip) {
+    if ip.proto == proto::SCTP {
+        let l4 = bytes.get_mut(usize::from(ip.header_len)..usize::from(ip.total_len));
+        return sctp::sum_up(l4.unwrap_or_default());
+    }
     let Some(pseudo) = pseudo(bytes, ip) else { return };
     let Some(l4) = bytes.get_mut(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return };
     let at = if ip.proto == proto::TCP { tcp::at::CHECKSUM } else { udp::CHECKSUM };

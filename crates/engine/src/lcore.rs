@@ -464,6 +464,7 @@ impl<P: Buffer> Lcore<P> {
         let (inbound, outbound) = (self.conns.tuple(id, dir), self.conns.tuple(id, dir.opposite()));
         let transport = match conn.proto() {
             proto::TCP => Transport::Tcp,
+            proto::SCTP => Transport::Sctp,
             proto::ICMP if conn.is_ipv6(dir) => Transport::Icmpv6,
             proto::ICMP => Transport::Icmp,
             _ => Transport::Udp,

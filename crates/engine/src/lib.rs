@@ -7,6 +7,7 @@
 
 pub mod access;
 mod arp;
+mod association;
 mod balance;
 mod choice;
 pub mod conn;

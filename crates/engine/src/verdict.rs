@@ -208,6 +208,8 @@ drop_reasons! {
     NoLaddr => "no_laddr",
     /// Every local port towards the server is leased.
     LportExhausted => "lport_exhausted",
+    /// An SCTP packet that ends or answers an association there is none of.
+    NotInit => "not_init",
     /// The connection table is full.
     ConnTableFull => "conn_table_full",
     /// Too many client networks are remembered already.

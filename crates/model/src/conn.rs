@@ -42,6 +42,30 @@ pub enum ConnState {
     UdpNormal,
     /// ICMP: the only state there is.
     IcmpNormal,
+    /// SCTP: the client's INIT was seen.
+    SctpInit1,
+    /// SCTP: a second INIT of the client was seen.
+    SctpInit,
+    /// SCTP: the server answered INIT.
+    SctpCookieSent,
+    /// SCTP: the client brought the cookie back.
+    SctpCookieReplied,
+    /// SCTP: the server's INIT was seen, or the client's answer to one.
+    SctpCookieWait,
+    /// SCTP: the client answered INIT twice.
+    SctpCookie,
+    /// SCTP: the server brought the cookie back.
+    SctpCookieEchoed,
+    /// SCTP: the server shuts down.
+    SctpShutdownSent,
+    /// SCTP: the client shuts down.
+    SctpShutdownReceived,
+    /// SCTP: the server answered the shutdown.
+    SctpShutdownAckSent,
+    /// SCTP: refused.
+    SctpRejected,
+    /// SCTP: over.
+    SctpClosed,
 }
 
 /// One connection, as listings show it.

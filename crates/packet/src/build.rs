@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::{checksum, ether, ipv4, ipv6, proto, tcp, udp};
+use crate::{checksum, ether, ipv4, ipv6, proto, sctp, tcp, udp};
 
 /// Ethernet addresses of a frame: destination, then source.
 pub type Macs = ([u8; 6], [u8; 6]);
@@ -57,6 +57,21 @@ pub fn tcp(macs: Macs, src: SocketAddr, dst: SocketAddr, segment: Segment) -> Ve
     l4.extend(segment.options);
     l4.extend(segment.payload);
     ip(macs, src.ip(), dst.ip(), proto::TCP, l4, Some(tcp::at::CHECKSUM))
+}
+
+/// An SCTP packet of these chunks in an Ethernet frame, all checksums right.
+///
+/// # Panics
+/// When the families differ or it does not fit.
+pub fn sctp(macs: Macs, src: SocketAddr, dst: SocketAddr, tag: u32, chunks: &[u8]) -> Vec<u8> {
+    let mut l4 = Vec::with_capacity(sctp::LEN + chunks.len());
+    l4.extend(src.port().to_be_bytes());
+    l4.extend(dst.port().to_be_bytes());
+    l4.extend(tag.to_be_bytes());
+    l4.extend([0; 4]);
+    l4.extend(chunks);
+    sctp::sum_up(&mut l4);
+    ip(macs, src.ip(), dst.ip(), proto::SCTP, l4, None)
 }
 
 /// An echo request in an Ethernet frame, all checksums right.

@@ -11,7 +11,7 @@ pub const LEAST: usize = 8;
 /// Offset of a TCP header's flags.
 const FLAGS: usize = 13;
 
-/// A quoted TCP or UDP packet, or ICMP query.
+/// A quoted TCP, UDP or SCTP packet, or ICMP query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// IPv6, else IPv4.
@@ -48,7 +48,7 @@ pub struct Instead {
 }
 
 impl Quote {
-    /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP, UDP or a query, or of a fragment other than
+    /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP, UDP, SCTP or a query, or of a fragment other than
     /// the first.
     pub fn parse(bytes: &[u8], six: bool) -> Option<Quote> {
         let (proto, src, dst, header_len) = if six {
@@ -62,7 +62,7 @@ impl Quote {
         };
         let upper = bytes.get(header_len..)?.first_chunk::<LEAST>()?;
         let (sport, dport) = match (proto, six) {
-            (proto::TCP | proto::UDP, _) => {
+            (proto::TCP | proto::UDP | proto::SCTP, _) => {
                 (u16::from_be_bytes([upper[0], upper[1]]), u16::from_be_bytes([upper[2], upper[3]]))
             }
             (proto::ICMP, false) | (proto::ICMPV6, true) => Query::parse(upper, six)?.ports(),
@@ -92,6 +92,10 @@ impl Quote {
         }
         put(l4, 0, &new.sport.to_be_bytes());
         put(l4, 2, &new.dport.to_be_bytes());
+        if self.proto == proto::SCTP {
+            // Its checksum covers the whole packet, which is not quoted.
+            return;
+        }
         let delta = addresses.word(self.sport, new.sport).word(self.dport, new.dport);
         if self.proto == proto::UDP {
             return sum(l4, udp::CHECKSUM, |old| udp_shift_by(old, delta.fold()));

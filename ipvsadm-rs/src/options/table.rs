@@ -69,7 +69,7 @@ pub const OPTIONS: &[OptDef] = &[
         "scheduler",
         Value::Required("NAME"),
         "scheduler",
-        "how servers are chosen: rr, wrr, lc, wlc (the default), sh, dh, mh, conhash, fo, ovf, sed, nq, lblc, lblcr, twos",
+        "how servers are chosen: rr, wrr, lc, wlc (the default), sh, dh, mh, conhash, fo, ovf, sed, nq, lblc, lblcr, twos, or none",
     ),
     option(
         Opt::SchedFlags,

@@ -95,6 +95,18 @@ fn stock_state(conn: &ConnEntry) -> &'static str {
         (_, ConnState::SynAck) => "SYNACK",
         (_, ConnState::UdpOneWay | ConnState::UdpNormal) => "UDP",
         (_, ConnState::IcmpNormal) => "ICMP",
+        (_, ConnState::SctpInit1) => "INIT1",
+        (_, ConnState::SctpInit) => "INIT",
+        (_, ConnState::SctpCookieSent) => "COOKIE_SENT",
+        (_, ConnState::SctpCookieReplied) => "COOKIE_REPLIED",
+        (_, ConnState::SctpCookieWait) => "COOKIE_WAIT",
+        (_, ConnState::SctpCookie) => "COOKIE",
+        (_, ConnState::SctpCookieEchoed) => "COOKIE_ECHOED",
+        (_, ConnState::SctpShutdownSent) => "SHUTDOWN_SENT",
+        (_, ConnState::SctpShutdownReceived) => "SHUTDOWN_RECEIVED",
+        (_, ConnState::SctpShutdownAckSent) => "SHUTDOWN_ACK_SENT",
+        (_, ConnState::SctpRejected) => "REJECTED",
+        (_, ConnState::SctpClosed) => "CLOSED",
     }
 }
 
@@ -120,6 +132,18 @@ fn dpvs_state(conn: &ConnEntry) -> &'static str {
         (_, ConnState::UdpOneWay) => "UDP_ONEWAY",
         (_, ConnState::UdpNormal) => "UDP_NORM",
         (_, ConnState::IcmpNormal) => "ICMP_NORMAL",
+        (_, ConnState::SctpInit1) => "SCTP_INIT1",
+        (_, ConnState::SctpInit) => "SCTP_INIT",
+        (_, ConnState::SctpCookieSent) => "SCTP_COOKIE_SENT",
+        (_, ConnState::SctpCookieReplied) => "SCTP_COOKIE_REPLIED",
+        (_, ConnState::SctpCookieWait) => "SCTP_COOKIE_WAIT",
+        (_, ConnState::SctpCookie) => "SCTP_COOKIE",
+        (_, ConnState::SctpCookieEchoed) => "SCTP_COOKIE_ECHOED",
+        (_, ConnState::SctpShutdownSent) => "SCTP_SHUTDOWN_SENT",
+        (_, ConnState::SctpShutdownReceived) => "SCTP_SHUTDOWN_RECEIVED",
+        (_, ConnState::SctpShutdownAckSent) => "SCTP_SHUTDOWN_ACK_SENT",
+        (_, ConnState::SctpRejected) => "SCTP_REJECTED",
+        (_, ConnState::SctpClosed) => "SCTP_CLOSED",
     }
 }
 

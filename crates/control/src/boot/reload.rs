@@ -122,6 +122,7 @@ fn timers(state: &State, old: &BootConfig, new: &BootConfig) -> Change {
         }
     };
     merge(&mut timeouts.tcp, &old.timeouts.tcp, &new.timeouts.tcp);
+    merge(&mut timeouts.sctp, &old.timeouts.sctp, &new.timeouts.sctp);
     merge(&mut timeouts.udp, &old.timeouts.udp, &new.timeouts.udp);
     state.settings(timeouts, new.options.clone())
 }

@@ -79,7 +79,9 @@ impl<P: Buffer> Lcore<P> {
                     || proto != ICMP
                         && returning(lport).is_some_and(|tuple| owner_by(link, &tuple, workers, snap) == me)
             };
-            let Some(lease) = self.leases.lease(laddr, dest.addr, proto, mine) else { continue };
+            let Some(lease) = self.leases.lease(laddr, leased_to(dest, server, proto), proto, mine) else {
+                continue;
+            };
             if let Some(cursor) = self.laddr_cursors.get_mut(svc.id.index()) {
                 *cursor = (at + 1) as u32;
             }
@@ -178,6 +180,11 @@ fn server_of(dest: &Dest, probe: &Probe) -> Step<SocketAddr> {
         Some(what) => Continue((dest.addr.ip(), what).into()),
         None => drop(DropReason::IcmpFamily),
     }
+}
+
+/// What a local port is leased towards. Queries have no port, and what stands for one is not the server's.
+fn leased_to(dest: &Dest, server: SocketAddr, proto: u8) -> SocketAddr {
+    if proto == ICMP { dest.addr } else { server }
 }
 
 /// Whether the device a packet came by gives all packets of a flow to one worker, and which follows from what they carry.

@@ -15,7 +15,7 @@
 use std::net::IpAddr;
 
 use packet::checksum::{Delta, shift_by, udp_shift_by};
-use packet::{ipv4, ipv6, proto, tcp, udp};
+use packet::{ipv4, ipv6, proto, sctp, tcp, udp};
 
 use crate::conn::{Conn, Dir, Tuple};
 use crate::forward::Forwarding;
@@ -93,6 +93,9 @@ pub(crate) fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16
         h[6..8].copy_from_slice(&udp_shift_by(old, delta).to_be_bytes());
         return;
     }
+    if ip.proto == proto::SCTP {
+        return renumber_sctp(l4, sport, dport);
+    }
     let Some(h) = l4.first_chunk_mut::<{ tcp::LEN }>() else { return };
     h[..2].copy_from_slice(&sport.to_be_bytes());
     h[2..4].copy_from_slice(&dport.to_be_bytes());
@@ -113,6 +116,17 @@ pub(crate) fn upper(bytes: &mut [u8], ip: &Ip, conn: &Conn, dir: Dir, sport: u16
     h[16..18].copy_from_slice(&delta.apply(old).to_be_bytes());
     if options {
         rewrite_options(l4, conn, dir);
+    }
+}
+
+/// Replaces the ports of an SCTP packet, whose checksum covers everything and nothing else.
+#[cold]
+#[inline(never)]
+fn renumber_sctp(l4: &mut [u8], sport: u16, dport: u16) {
+    if let Some(ports) = l4.first_chunk_mut::<4>() {
+        ports[..2].copy_from_slice(&sport.to_be_bytes());
+        ports[2..].copy_from_slice(&dport.to_be_bytes());
+        sctp::sum_up(l4);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Connection states by protocol, and how long each may idle.
 
+pub mod sctp;
 pub mod tcp;
 pub mod udp;
 
@@ -13,11 +14,13 @@ pub struct Timeouts {
     pub tcp: [u32; tcp::STATES],
     /// UDP, by [`udp::State`].
     pub udp: [u32; udp::STATES],
+    /// SCTP, by [`sctp::State`].
+    pub sctp: [u32; sctp::STATES],
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { tcp: tcp::TIMEOUTS, udp: udp::TIMEOUTS }
+        Timeouts { tcp: tcp::TIMEOUTS, udp: udp::TIMEOUTS, sctp: sctp::TIMEOUTS }
     }
 }
 
@@ -25,6 +28,7 @@ impl Default for Timeouts {
 pub fn listed(transport: Transport, state: u8) -> ConnState {
     match transport {
         Transport::Tcp => tcp::State::ALL.get(usize::from(state)).map_or(ConnState::None, |s| s.listed()),
+        Transport::Sctp => sctp::State::from_number(state).listed(),
         Transport::Icmp | Transport::Icmpv6 => ConnState::IcmpNormal,
         _ => udp::State::ALL.get(usize::from(state)).map_or(ConnState::None, |s| s.listed()),
     }

@@ -65,11 +65,13 @@ pub enum Scheduler {
     Lblcr,
     /// The one with fewer connections for its weight of two that lots choose.
     Twos,
+    /// None: clients that are remembered keep their server, and others get none.
+    None,
 }
 
 impl Scheduler {
     /// Every scheduler.
-    pub const ALL: [Scheduler; 15] = [
+    pub const ALL: [Scheduler; 16] = [
         Scheduler::Rr,
         Scheduler::Wrr,
         Scheduler::Lc,
@@ -85,6 +87,7 @@ impl Scheduler {
         Scheduler::Lblc,
         Scheduler::Lblcr,
         Scheduler::Twos,
+        Scheduler::None,
     ];
 
     /// The name operators write.
@@ -105,6 +108,7 @@ impl Scheduler {
             Scheduler::Lblc => "lblc",
             Scheduler::Lblcr => "lblcr",
             Scheduler::Twos => "twos",
+            Scheduler::None => "none",
         }
     }
 
@@ -209,6 +213,7 @@ pub fn pick<'s>(
         Scheduler::Lblc => local::lblc(svc, snap, &mut cursor.near, ask, load),
         Scheduler::Lblcr => local::lblcr(svc, snap, &mut cursor.near, ask, load),
         Scheduler::Twos => twos::pick(svc, snap, ask, load),
+        Scheduler::None => None,
     }
 }
 

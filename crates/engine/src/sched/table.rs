@@ -36,7 +36,8 @@ impl Table {
             | Scheduler::Fo
             | Scheduler::Ovf
             | Scheduler::Lblc
-            | Scheduler::Lblcr => None,
+            | Scheduler::Lblcr
+            | Scheduler::None => None,
         }
     }
 }

@@ -71,6 +71,90 @@ pub(super) const KEYS: &[Key] = &[
         c.timeouts.udp[udp::State::Normal as usize] = n;
     }),
     ignored("ipvs_defs/udp/timeout/last", "no UDP connection has such a state"),
+    group("ipvs_defs/sctp", "SCTP."),
+    group("ipvs_defs/sctp/timeout", "Idle seconds of SCTP associations by state."),
+    num("ipvs_defs/sctp/timeout/none", SECONDS, "2", Reload, "Before any state.", |c, n| {
+        c.timeouts.sctp[sctp::State::None as usize] = n
+    }),
+    num("ipvs_defs/sctp/timeout/init1", SECONDS, "4", Reload, "After the client's INIT.", |c, n| {
+        c.timeouts.sctp[sctp::State::Init1 as usize] = n
+    }),
+    num(
+        "ipvs_defs/sctp/timeout/init",
+        SECONDS,
+        "61",
+        Reload,
+        "After a second INIT of the client.",
+        |c, n| c.timeouts.sctp[sctp::State::Init as usize] = n,
+    ),
+    num(
+        "ipvs_defs/sctp/timeout/cookie_sent",
+        SECONDS,
+        "61",
+        Reload,
+        "When the server answered INIT.",
+        |c, n| c.timeouts.sctp[sctp::State::CookieSent as usize] = n,
+    ),
+    num(
+        "ipvs_defs/sctp/timeout/cookie_replied",
+        SECONDS,
+        "61",
+        Reload,
+        "When the client brought the cookie back.",
+        |c, n| c.timeouts.sctp[sctp::State::CookieReplied as usize] = n,
+    ),
+    num("ipvs_defs/sctp/timeout/cookie_wait", SECONDS, "61", Reload, "After the server's INIT.", |c, n| {
+        c.timeouts.sctp[sctp::State::CookieWait as usize] = n
+    }),
+    num(
+        "ipvs_defs/sctp/timeout/cookie",
+        SECONDS,
+        "61",
+        Reload,
+        "When the client answered INIT twice.",
+        |c, n| c.timeouts.sctp[sctp::State::Cookie as usize] = n,
+    ),
+    num(
+        "ipvs_defs/sctp/timeout/cookie_echoed",
+        SECONDS,
+        "61",
+        Reload,
+        "When the server brought the cookie back.",
+        |c, n| c.timeouts.sctp[sctp::State::CookieEchoed as usize] = n,
+    ),
+    num("ipvs_defs/sctp/timeout/established", SECONDS, "900", Reload, "While data flows.", |c, n| {
+        c.timeouts.sctp[sctp::State::Established as usize] = n
+    }),
+    num(
+        "ipvs_defs/sctp/timeout/shutdown_sent",
+        SECONDS,
+        "61",
+        Reload,
+        "While the server shuts down.",
+        |c, n| c.timeouts.sctp[sctp::State::ShutdownSent as usize] = n,
+    ),
+    num(
+        "ipvs_defs/sctp/timeout/shutdown_received",
+        SECONDS,
+        "61",
+        Reload,
+        "While the client shuts down.",
+        |c, n| c.timeouts.sctp[sctp::State::ShutdownReceived as usize] = n,
+    ),
+    num(
+        "ipvs_defs/sctp/timeout/shutdown_ack_sent",
+        SECONDS,
+        "61",
+        Reload,
+        "When the server answered the shutdown.",
+        |c, n| c.timeouts.sctp[sctp::State::ShutdownAckSent as usize] = n,
+    ),
+    num("ipvs_defs/sctp/timeout/rejected", SECONDS, "4", Reload, "After a refusal.", |c, n| {
+        c.timeouts.sctp[sctp::State::Rejected as usize] = n
+    }),
+    num("ipvs_defs/sctp/timeout/closed", SECONDS, "61", Reload, "When it is over.", |c, n| {
+        c.timeouts.sctp[sctp::State::Closed as usize] = n
+    }),
     group("ipvs_defs/tcp", "TCP."),
     ignored(
         "ipvs_defs/tcp/defence_tcp_drop",

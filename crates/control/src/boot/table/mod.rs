@@ -8,7 +8,7 @@ mod stack;
 mod worker;
 
 use engine::link::RxCsum;
-use engine::proto::{tcp, udp};
+use engine::proto::{sctp, tcp, udp};
 
 use super::value::{Takes, Value};
 use super::{BootConfig, Device, Driver, Idle, LogLevel, VlanConf, Worker, WorkerKind, WorkerQueues, check};
