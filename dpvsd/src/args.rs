@@ -13,6 +13,8 @@ const DEFAULT_CONF: &str = "/etc/dpvs/dpvs.conf";
 pub struct Args {
     /// The configuration file.
     pub conf: Conf,
+    /// The keepalived.conf, if there is one.
+    pub keepalived: Option<PathBuf>,
     /// Devices as written, `NAME=DRIVER[:ARGS]`.
     pub ports: Vec<String>,
     /// Workers; `None` leaves it to the file.
@@ -49,7 +51,7 @@ pub fn command() -> Command {
 }
 
 /// One row for each option: the parser, the help and the tests read it.
-fn options() -> [Arg; 6] {
+fn options() -> [Arg; 7] {
     [
         Arg::new("conf")
             .long("conf")
@@ -57,6 +59,12 @@ fn options() -> [Arg; 6] {
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
             .help("Read the configuration from FILE [default: /etc/dpvs/dpvs.conf if it is there]"),
+        Arg::new("keepalived")
+            .long("keepalived")
+            .short('k')
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("Balance the services of a keepalived.conf, and check their servers"),
         Arg::new("port")
             .long("port")
             .value_name("NAME=DRIVER[:ARGS]")
@@ -88,13 +96,14 @@ fn options() -> [Arg; 6] {
 
 const AFTER_HELP: &str = "\
 Drivers: af_packet, af_xdp and tap take the name of an interface, more driver options after a comma;
-null, pcap, memif and pci take the driver's own arguments. Signals: SIGHUP reads the file again,
+null, pcap, memif and pci take the driver's own arguments. Signals: SIGHUP reads the files again,
 SIGTERM and SIGINT end. Exit status: 0 ended as told, 1 could not start or run, 2 wrong command line.";
 
 fn read(found: &ArgMatches) -> Args {
     let many = |id| found.get_many::<String>(id).unwrap_or_default().cloned().collect();
     Args {
         conf: conf(found.get_one::<PathBuf>("conf"), Path::new(DEFAULT_CONF)),
+        keepalived: found.get_one("keepalived").cloned(),
         ports: many("port"),
         workers: found.get_one("workers").copied(),
         ipc: found.get_one("ipc").cloned(),
@@ -123,10 +132,11 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let args = parsed(
-            "dpvsd --conf a.conf --port dpdk0=null --port dpdk1=af_packet:eth1,qpairs=2 --workers 2 --ipc s --check -- -l 1",
+            "dpvsd --conf a.conf --keepalived k.conf --port dpdk0=null --port dpdk1=af_packet:eth1,qpairs=2 --workers 2 --ipc s --check -- -l 1",
         );
         let expected = Args {
             conf: Conf::File("a.conf".into()),
+            keepalived: Some("k.conf".into()),
             ports: vec!["dpdk0=null".to_owned(), "dpdk1=af_packet:eth1,qpairs=2".to_owned()],
             workers: Some(2),
             ipc: Some("s".into()),

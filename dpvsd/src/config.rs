@@ -288,7 +288,15 @@ mod tests {
 
     fn args(ports: &[&str], workers: Option<u16>, eal: &[&str]) -> Args {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        Args { conf: Conf::None, ports: owned(ports), workers, ipc: None, check: false, eal: owned(eal) }
+        Args {
+            conf: Conf::None,
+            keepalived: None,
+            ports: owned(ports),
+            workers,
+            ipc: None,
+            check: false,
+            eal: owned(eal),
+        }
     }
 
     const TWO: &str = "

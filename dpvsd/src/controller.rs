@@ -14,6 +14,7 @@ use engine::ids::LcoreId;
 use engine::tick::Tick;
 use model::Prefix;
 use model::net::{RouteKey, RouteScope, RouteSpec};
+use sockopt::reply::ServiceEntry;
 use sockopt::{Code, Get, Reply, Request, Set, Status};
 
 use crate::clock::Clock;
@@ -61,6 +62,10 @@ pub enum Source<'a> {
     Peer(Peer),
     /// The configuration file.
     File(&'a std::path::Path),
+    /// The keepalived.conf.
+    Keepalived(&'a std::path::Path),
+    /// What checks of servers found out.
+    Health,
     /// Something that was configured for a limited time.
     Time,
     /// An address that the host's own stack got or lost.
@@ -72,6 +77,8 @@ impl std::fmt::Display for Source<'_> {
         match self {
             Source::Peer(peer) => peer.fmt(f),
             Source::File(path) => write!(f, "file={}", path.display()),
+            Source::Keepalived(path) => write!(f, "keepalived={}", path.display()),
+            Source::Health => f.write_str("source=health"),
             Source::Time => f.write_str("lifetime=ended"),
             Source::Kernel => f.write_str("source=kernel"),
         }
@@ -178,6 +185,43 @@ impl Controller {
     /// What is configured.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Services with their servers.
+    ///
+    /// # Errors
+    /// A worker does not answer.
+    pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Status> {
+        let (mut all, mut next) = (Vec::new(), Some(0));
+        while let Some(cursor) = next {
+            match self.try_answer(&Get::Services { cursor, lcore: None })? {
+                Reply::Services(page) => {
+                    all.extend(page.entries);
+                    next = page.next;
+                }
+                _ => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Idle timeouts.
+    ///
+    /// # Errors
+    /// A worker does not answer.
+    pub fn timeouts(&mut self) -> Result<model::Timeouts, Status> {
+        match self.try_answer(&Get::Timeouts)? {
+            Reply::Timeouts(timeouts) => Ok(timeouts),
+            _ => Err(Status::new(Code::System, "the timeouts are not known")),
+        }
+    }
+
+    /// Addresses of links.
+    pub fn addresses(&mut self) -> Vec<IpAddr> {
+        match self.try_answer(&Get::Addrs { dev: None, family: None }) {
+            Ok(Reply::Addrs(entries)) => entries.iter().map(|entry| entry.addr.prefix.addr).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn take(&mut self, Asked { request, peer, reply }: Asked) {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use control::State;
-use crossbeam_channel::{Receiver, bounded, select, tick};
+use crossbeam_channel::{Receiver, bounded, never, select, tick};
 use dpdk::{DeviceSpec, Eal, EalConfig, Memory, Pool, Port, PortConfig};
 use engine::persist::Templates;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -19,6 +19,7 @@ use crate::cookie;
 use crate::crew::{self, Crew};
 use crate::effects::{Device, Devices};
 use crate::file::File;
+use crate::keepalived::{self, Keepalived};
 use crate::listener::Listener;
 use crate::log::set_level;
 use crate::mailbox::mailboxes;
@@ -49,6 +50,9 @@ pub enum Failure {
         /// The refusal.
         status: sockopt::Status,
     },
+    /// What the keepalived.conf says cannot be done.
+    #[error("{0}")]
+    Keepalived(String),
     /// The control socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -75,6 +79,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     socket::check(&config.ipc)?;
     let key = cookie::master_key(config.boot.cookie_key_file.as_deref())
         .map_err(|reason| Failure::System { what: "read the key of SYN cookies", reason })?;
+    if let Some(path) = args.keepalived.as_deref().filter(|_| args.check) {
+        keepalived::check(path).map_err(Failure::Keepalived)?;
+    }
     if args.check {
         println!("configuration and devices are good");
         return Ok(());
@@ -93,16 +100,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let crew = Crew::hire(&plan, &mut devices, readers, mail)?;
     let mut controller = Controller::new(state, publisher, boxes, Devices::new(devices, pool), clock);
     let mut file = File::apply(&config, &mut controller)?;
+    let keepalived = args.keepalived.as_deref().map(|path| Keepalived::start(path, &mut controller));
+    let mut keepalived = keepalived.transpose().map_err(Failure::Keepalived)?;
     // Devices run now: what their links are like is known before anybody can ask.
     controller.beat();
     let listener = Listener::start(&config.ipc)?;
     log::info!("{}", ready(&config, &eal, controller.state()));
     notifier.ready();
 
-    let ended = serve(&mut controller, &mut file, &listener, &signals, &crew);
+    let ended = serve(&mut controller, &mut file, &mut keepalived, &listener, &signals, &crew);
 
     notifier.stopping();
     drop(listener);
+    if let Some(keepalived) = keepalived {
+        keepalived.stop();
+    }
     // Workers first, then the devices they use, then the environment those live in.
     drop(crew);
     drop(controller);
@@ -115,11 +127,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn serve(
     controller: &mut Controller,
     file: &mut File,
+    keepalived: &mut Option<Keepalived>,
     listener: &Listener,
     signals: &Receiver<i32>,
     crew: &Crew,
 ) -> Result<(), Failure> {
     let beats = tick(BEAT);
+    let outcomes = keepalived.as_ref().map_or_else(never, Keepalived::events);
     loop {
         select! {
             recv(listener.requests()) -> first => {
@@ -127,13 +141,39 @@ fn serve(
                 controller.serve(first.into_iter().chain(waiting));
             }
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => file.reload(controller),
+                Ok(SIGHUP) => reload(controller, file, keepalived.as_mut()),
                 _ => return Ok(()),
             },
+            recv(outcomes) -> event => {
+                if let (Ok(event), Some(keepalived)) = (event, keepalived.as_mut()) {
+                    keepalived.take(event, controller);
+                }
+            }
             recv(beats) -> _ => {
                 controller.beat();
+                if let Some(keepalived) = keepalived {
+                    keepalived.beat(controller);
+                }
                 crew.check()?;
             }
+        }
+    }
+}
+
+/// Reads both files again, each for itself.
+fn reload(controller: &mut Controller, file: &mut File, keepalived: Option<&mut Keepalived>) {
+    if file.is_there() || keepalived.is_none() {
+        file.reload(controller);
+    }
+    match keepalived.map(|keepalived| keepalived.reload(controller)) {
+        None => {}
+        Some(Ok(strangers)) => {
+            strangers.iter().for_each(|line| log::warn!("{line}"));
+            log::info!("reloaded the keepalived.conf");
+        }
+        Some(Err(reason)) => {
+            log::error!("{reason}");
+            log::error!("not reloaded the keepalived.conf, its services stay as they were");
         }
     }
 }

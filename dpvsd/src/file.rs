@@ -30,6 +30,11 @@ impl File {
         Ok(file)
     }
 
+    /// Whether there is a file.
+    pub fn is_there(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Reads the file again and changes what it says differently now. When anything is wrong, everything stays as it was.
     pub fn reload(&mut self, controller: &mut Controller) {
         let Some(path) = self.path.clone() else {

@@ -39,6 +39,11 @@ impl Director {
         for (port, iface) in plan.ports() {
             cmd = cmd.arg("--port").arg(format!("{port}={}:{iface}", plan.driver.name()));
         }
+        if let Some(text) = &plan.keepalived {
+            let file = dir.join(format!("{name}.keepalived"));
+            std::fs::write(&file, text)?;
+            cmd = cmd.arg("--keepalived").arg(file.display());
+        }
         cmd = cmd.arg("--workers").arg(plan.workers);
         let mut daemon = Background::start(&cmd, &dir.join(format!("{name}.log")))?;
         daemon.wait_for("ready ports=", Duration::from_secs(20))?;

@@ -114,6 +114,8 @@ pub struct Plan {
     pub vlan: Option<u16>,
     /// Text of `dpvs.conf`.
     pub conf: String,
+    /// Text of `keepalived.conf`; `None`: the director has none.
+    pub keepalived: Option<String>,
 }
 
 impl Default for Plan {
@@ -125,6 +127,7 @@ impl Default for Plan {
             servers: 2,
             vlan: None,
             conf: String::new(),
+            keepalived: None,
         }
     }
 }

@@ -158,11 +158,16 @@ impl Desired {
         }
     }
 
+    /// The servers of a service.
+    pub fn dests(&self, key: &ServiceKey) -> &[(SocketAddr, DestSpec)] {
+        self.services.get(key).map_or(&[], |service| &service.dests)
+    }
+
     /// What makes the servers of a service what this says, where they are as `before` says.
-    pub fn dest_changes(&self, key: &ServiceKey, before: &Desired) -> Vec<Set> {
+    pub fn dest_changes(&self, key: &ServiceKey, before: &[(SocketAddr, DestSpec)]) -> Vec<Set> {
         let mut changes = Vec::new();
-        if let (Some(now), Some(before)) = (self.services.get(key), before.services.get(key)) {
-            now.dest_changes(key, &before.dests, Before::All, &mut changes);
+        if let Some(now) = self.services.get(key) {
+            now.dest_changes(key, before, Before::All, &mut changes);
         }
         changes
     }
@@ -433,7 +438,7 @@ mod tests {
             Set::EditDest(key(1), addr(2), quiet),
             Set::AddDest(key(1), addr(9), DestSpec::default()),
         ];
-        assert_eq!(now.dest_changes(&key(1), &before), expected);
-        assert_eq!(now.dest_changes(&key(1), &now), []);
+        assert_eq!(now.dest_changes(&key(1), before.dests(&key(1))), expected);
+        assert_eq!(now.dest_changes(&key(1), now.dests(&key(1))), []);
     }
 }

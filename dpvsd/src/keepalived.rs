@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A keepalived.conf while the daemon runs: applied at the start, compared at a reload, followed as its servers come and go.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::Receiver;
+use desired::remarks::{self, Reader};
+use desired::{Import, Rest, Running};
+use keepalived_conf::keepalived::{self as file, Config};
+use sockopt::{Code, Set};
+
+use crate::controller::{Controller, Source};
+use crate::health::Health;
+use crate::health::book::{Book, Due, Event};
+
+/// Outcomes taken together, at most.
+const TOGETHER: usize = 1024;
+
+/// The file in force, and who looks after its servers.
+pub struct Keepalived {
+    path: PathBuf,
+    book: Book,
+    suspended: BTreeSet<usize>,
+    health: Health,
+}
+
+impl Keepalived {
+    /// Configures what the file says, all or nothing, and begins to check.
+    ///
+    /// # Errors
+    /// Why not, with the place in the file.
+    pub fn start(path: &Path, controller: &mut Controller) -> Result<Keepalived, String> {
+        let (book, due) = read(path, &Book::default())?;
+        let health = Health::start().map_err(|error| format!("no thread to check servers: {error}"))?;
+        let before = Book::default();
+        let mut keepalived =
+            Keepalived { path: path.to_owned(), book: before, suspended: BTreeSet::new(), health };
+        keepalived.adopt(book, due, controller)?;
+        Ok(keepalived)
+    }
+
+    /// Reads the file again and changes what it says differently now. Servers that stay keep connections, counters and health. What
+    /// was made by hand is left alone: a line for each.
+    ///
+    /// # Errors
+    /// Why everything stays as it was, with the place in the file.
+    pub fn reload(&mut self, controller: &mut Controller) -> Result<Vec<String>, String> {
+        let (book, due) = read(&self.path, &self.book)?;
+        self.adopt(book, due, controller)?;
+        let services = controller.services().map_err(|status| status.to_string())?;
+        let strangers = self.book.table.strangers(&services);
+        Ok(strangers.into_iter().map(|what| format!("not of the file, left alone: {what}")).collect())
+    }
+
+    fn adopt(&mut self, book: Book, due: Due, controller: &mut Controller) -> Result<(), String> {
+        let services = controller.services().map_err(|status| status.to_string())?;
+        let timeouts = controller.timeouts().map_err(|status| status.to_string())?;
+        let running = Running { services: &services, timeouts };
+        let steps = book.table.changes(running, Rest::Keep(&self.book.table));
+        if !steps.is_empty() {
+            controller.apply(&steps, Source::Keepalived(&self.path)).map_err(|status| {
+                let step = steps.get(status.step.unwrap_or(0) as usize);
+                format!("{}{status}", place(&book.import, step))
+            })?;
+        }
+        self.book = book;
+        self.suspended = self.suspended_now(controller);
+        self.health.watch(&self.book, &self.suspended);
+        self.run(due);
+        let (alive, servers) = self.book.alive();
+        let checkers = self.book.checkers.len();
+        log::info!("servers={servers} alive={alive} checkers={checkers} file={}", self.path.display());
+        Ok(())
+    }
+
+    /// Where outcomes of checks arrive.
+    pub fn events(&self) -> Receiver<Event> {
+        self.health.events().clone()
+    }
+
+    /// Lets the table follow an outcome, and those that arrived with it.
+    pub fn take(&mut self, first: Event, controller: &mut Controller) {
+        let events: Vec<Event> =
+            std::iter::once(first).chain(self.health.events().try_iter().take(TOGETHER)).collect();
+        let (steps, due) = self.book.take(&events);
+        if !steps.is_empty() && controller.apply(&steps, Source::Health).is_err() {
+            // Somebody changed these servers by hand: each goes as far as it can.
+            steps.iter().for_each(|step| one_by_one(step, controller));
+        }
+        self.run(due);
+    }
+
+    /// What has to happen every two seconds: checkers of `ha_suspend` services wait while their addresses are elsewhere.
+    pub fn beat(&mut self, controller: &mut Controller) {
+        let now = self.suspended_now(controller);
+        if now != self.suspended {
+            self.suspended = now;
+            self.health.watch(&self.book, &self.suspended);
+        }
+    }
+
+    fn suspended_now(&self, controller: &mut Controller) -> BTreeSet<usize> {
+        if !self.book.config.services.iter().any(|service| service.ha_suspend) {
+            return BTreeSet::new();
+        }
+        let here: HashSet<_> = controller.addresses().into_iter().collect();
+        self.book.suspended(&here)
+    }
+
+    /// The end: scripts of services that want one.
+    pub fn stop(self) {
+        self.run(self.book.farewell());
+    }
+
+    fn run(&self, due: Due) {
+        self.health.run(due, self.book.config.globals.script_user.as_deref());
+    }
+}
+
+/// Checks a file without doing anything.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(path: &Path) -> Result<(), String> {
+    read(path, &Book::default()).map(drop)
+}
+
+/// Reads a file; says in the log what an operator should know of it.
+fn read(path: &Path, before: &Book) -> Result<(Book, Due), String> {
+    let report = file::load(path, &file::host_id()).map_err(|fatal| fatal.to_string())?;
+    report.findings.iter().for_each(|found| log::warn!("{found}"));
+    report.adjustments.iter().for_each(|adjusted| log::warn!("{adjusted}"));
+    report.skipped.iter().for_each(|skipped| log::info!("{skipped}"));
+    not_done(&report.config).iter().for_each(|remark| log::warn!("{remark}"));
+    Book::after(before, report.config).map_err(|error| error.to_string())
+}
+
+fn not_done(config: &Config) -> Vec<String> {
+    remarks::of(config, Reader::Daemon)
+}
+
+fn place(import: &Import, step: Option<&Set>) -> String {
+    step.and_then(|step| import.place(step)).map_or(String::new(), |place| format!("{place}: "))
+}
+
+/// Makes a change of a server that may not be what it was.
+fn one_by_one(step: &Set, controller: &mut Controller) {
+    let Err(status) = controller.apply(std::slice::from_ref(step), Source::Health) else { return };
+    let other = match (step.clone(), status.code) {
+        (Set::EditDest(key, addr, spec), Code::NotFound) => Set::AddDest(key, addr, spec),
+        (Set::AddDest(key, addr, spec), Code::Exists) => Set::EditDest(key, addr, spec),
+        (Set::DelDest(..), Code::NotFound) => return,
+        _ => return log::error!("health of a server cannot be followed: {status}"),
+    };
+    if let Err(status) = controller.apply(&[other], Source::Health) {
+        log::error!("health of a server cannot be followed: {status}");
+    }
+}

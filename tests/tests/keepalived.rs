@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A keepalived.conf: the director looks after its servers by the host's own stack.
+//!
+//! ```text
+//!  curl ──── dpdk0 director dpdk1 ──── switch ─┬─ nginx 1
+//!            vip .100    │   laddr .200        ├─ nginx 2
+//!                        └ dpdk1.kni 10.0.2.3  ├─ nginx 3
+//!                          (checks)            └─ nginx 4 (sorry server)
+//! ```
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use dpvs_tests::client::{self, Pace};
+use dpvs_tests::connections::Connections;
+use dpvs_tests::{Family, Lab, Plan, Result, scenario, wait};
+use rustix::process::Signal;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Servers that a check of each kind looks after, a sorry server at 10.0.2.14, and quorum 2 of weight.
+fn file(weight: &str) -> String {
+    let check = |host: u8, more: &str, check: &str| {
+        format!(
+            "    real_server 10.0.2.{host} 80 {{\n        weight 1\n{more}        {check} {{\n            \
+             connect_timeout 2\n            retry 1\n            delay_before_retry 0.2\n        }}\n    }}\n"
+        )
+    };
+    let misc = format!(
+        "MISC_CHECK {{\n            misc_path \"/bin/sh -c 'exit $(/bin/cat {weight})'\"\n            misc_dynamic\n            \
+         misc_timeout 5\n        }}"
+    );
+    let page = "HTTP_GET {\n            url {\n                path /health\n                status_code 200\n            }";
+    let mut text = "local_address_group inside {\n    10.0.2.200 dpdk1\n}\nvirtual_server 10.0.1.100 80 {\n    \
+                    delay_loop 1\n    warmup 0\n    protocol TCP\n    lb_algo rr\n    lb_kind FNAT\n    laddr_group_name \
+                    inside\n    quorum 2\n    sorry_server 10.0.2.14 80\n"
+        .to_owned();
+    text += &check(11, "", "TCP_CHECK");
+    text += &check(12, "        inhibit_on_failure\n", page).replace("} {\n", "}\n");
+    text += &check(13, "", "TCP_CHECK")
+        .replace("        TCP_CHECK", &format!("        {misc}\n        TCP_CHECK"));
+    text + "}\n"
+}
+
+/// `ADDR WEIGHT` of every server, sorted.
+fn servers(lab: &Lab) -> Result<String> {
+    let saved = lab.director.ipvsadm("-S -n")?;
+    let mut servers: Vec<String> = Vec::new();
+    for line in saved.lines().filter(|line| line.starts_with("-a ")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let after = |flag| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
+        let (addr, weight) = (after("-r").unwrap_or(&"?"), after("-w").unwrap_or(&"?"));
+        servers.push(format!("{} {weight}", addr.trim_start_matches("10.0.2.").trim_end_matches(":80")));
+    }
+    servers.sort();
+    Ok(servers.join(", "))
+}
+
+fn become_(lab: &Lab, wanted: &str) -> Result<()> {
+    let mut seen = String::new();
+    wait::until(&format!("servers {wanted}"), PATIENCE, || {
+        seen = servers(lab)?;
+        Ok((seen == wanted).then_some(()))
+    })
+    .map_err(|error| error.context(format!("servers at the end: {seen}")))
+}
+
+/// A lab whose director has that file, the host's own stack among the servers, and pages that are good.
+fn watched(text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Result<()>) {
+    let conf = "global_defs {\n    kni on\n}\n".to_owned();
+    let plan = Plan { servers: 4, conf, keepalived: Some(text.to_owned()), ..Plan::default() };
+    scenario(plan, |lab| {
+        if let Some(weight) = weight {
+            std::fs::write(weight, "3\n")?;
+        }
+        let ns = &lab.net.director;
+        // The kernel sees the ports too, and must leave alone what arrives there.
+        ns.sysctl("net/ipv4/conf/all/arp_ignore", "1")?;
+        ns.ip("addr add 10.0.2.3/24 dev dpdk1.kni")?;
+        for n in 1..=4 {
+            std::fs::write(lab.file(&format!("server{n}/www/health")), "well\n")?;
+        }
+        body(lab)
+    });
+}
+
+#[test]
+fn servers_are_in_service_while_they_are_well() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let weight = dir.path().join("weight");
+    let weight = weight.to_str().expect("text");
+    watched(&file(weight), Some(weight), |lab| {
+        let vip = lab.vip(Family::V4, 80);
+        become_(lab, "11 1, 12 1, 13 1")?;
+        let shares = lab.shares(vip, 9, Pace::InTurn)?;
+        assert_eq!(shares, [3, 3, 3, 0]);
+
+        // A stopped server is out after one retry, and back with the first success.
+        lab.servers[0].kill()?;
+        become_(lab, "12 1, 13 1")?;
+        assert_eq!(lab.shares(vip, 6, Pace::InTurn)?, [0, 3, 3, 0]);
+        lab.servers[0].restart(&lab.net.servers[0])?;
+        become_(lab, "11 1, 12 1, 13 1")?;
+
+        // A bad status; this server is inhibited, so that its connections stay.
+        let mut held = Connections::open(&lab.net.client, vip, 6)?;
+        held.fetch()?;
+        let page = lab.file("server2/www/health");
+        std::fs::remove_file(&page)?;
+        become_(lab, "11 1, 12 0, 13 1")?;
+        assert_eq!(held.fetch()?.len(), 6);
+        std::fs::write(&page, "well again\n")?;
+        become_(lab, "11 1, 12 1, 13 1")?;
+
+        // A script's status is the weight and two.
+        std::fs::write(weight, "7\n")?;
+        become_(lab, "11 1, 12 1, 13 5")?;
+        std::fs::write(weight, "3\n")?;
+        become_(lab, "11 1, 12 1, 13 1")?;
+
+        // Below the quorum the sorry server serves alone.
+        lab.servers[0].kill()?;
+        std::fs::remove_file(&page)?;
+        become_(lab, "12 0, 14 1")?;
+        assert_eq!(lab.shares(vip, 4, Pace::InTurn)?, [0, 0, 0, 4]);
+        lab.servers[0].restart(&lab.net.servers[0])?;
+        become_(lab, "11 1, 12 0, 13 1")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_reload_under_load_leaves_alone_what_is_the_same() {
+    let conf = |hosts: &[u8]| {
+        let mut text =
+            "local_address_group inside {\n    10.0.2.200 dpdk1\n}\nvirtual_server 10.0.1.100 80 {\n    \
+                        delay_loop 1\n    warmup 0\n    protocol TCP\n    lb_algo rr\n    lb_kind FNAT\n    \
+                        laddr_group_name inside\n"
+                .to_owned();
+        for host in hosts {
+            let _ = write!(
+                text,
+                "    real_server 10.0.2.{host} 80 {{\n        TCP_CHECK {{\n            connect_timeout 2\n        }}\n    }}\n"
+            );
+        }
+        text + "}\n"
+    };
+    watched(&conf(&[11, 12, 13]), None, |lab| {
+        let vip = lab.vip(Family::V4, 80);
+        become_(lab, "11 1, 12 1, 13 1")?;
+        lab.director.ipvsadm(&format!("-A -t {} -s rr", lab.vip(Family::V4, 81)))?;
+        let mut held = Connections::open(&lab.net.client, vip, 9)?;
+        held.fetch()?;
+        std::thread::scope(|scope| -> Result<()> {
+            let client = &lab.net.client;
+            let load = scope.spawn(|| client::fetch(client, vip, "body", 600, Pace::InTurn));
+            let reload = |text: &str, said: &str| -> Result<()> {
+                std::fs::write(lab.file("dpvsd.keepalived"), text)?;
+                lab.director.signal(Signal::HUP)?;
+                wait::until(said, PATIENCE, || Ok(lab.director.log().contains(said).then_some(())))
+            };
+            reload(&conf(&[11, 12, 14]), "not of the file, left alone: service tcp 10.0.1.100:81")?;
+            become_(lab, "11 1, 12 1, 14 1")?;
+            // A file that keepalived does not run with, and one that the director refuses.
+            reload("virtual_server 10.0.1.100 80 {\n    lb_algo\n}\n", "dpvsd.keepalived:2: ")?;
+            reload(&conf(&[11]).replace("dpdk1", "dpdk9"), "dpvsd.keepalived:4: no link `dpdk9`")?;
+            become_(lab, "11 1, 12 1, 14 1")?;
+            let fetched = load.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let shares = client::shares(&fetched, &lab.servers)?;
+            assert_eq!(shares.iter().sum::<usize>(), 600);
+            assert!(shares[3] > 0, "{shares:?}");
+            Ok(())
+        })?;
+        assert!(lab.director.ipvsadm("-Ln")?.contains(":81"), "made by hand");
+        assert_eq!(held.fetch()?.len(), 9);
+        Ok(())
+    });
+}
