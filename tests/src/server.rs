@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use crate::netns::Netns;
 use crate::process::Background;
 
-/// nginx on port 80 of all addresses of a namespace.
+/// nginx on port 80 of all addresses of a namespace; on port 8081 one that is told of clients by the PROXY protocol, and tells them in turn
+/// (`/whom`).
 #[derive(Debug)]
 pub struct Server {
     name: String,
@@ -129,6 +130,12 @@ http {{
         listen 0.0.0.0:80 backlog=4096;
         listen [::]:80 backlog=4096 ipv6only=on;
         root {dir}/www;
+    }}
+    server {{
+        listen 0.0.0.0:8081 proxy_protocol;
+        listen [::]:8081 proxy_protocol ipv6only=on;
+        root {dir}/www;
+        location = /whom {{ return 200 '$proxy_protocol_addr $proxy_protocol_port $remote_addr'; }}
     }}
 }}
 "

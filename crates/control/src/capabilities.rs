@@ -41,14 +41,13 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         synproxy: _,
         hash_target,
         expire_quiescent: _,
-        proxy_protocol,
+        proxy_protocol: _,
         quic,
         dest_check,
         echo: _,
     } = options;
     let asked = [
         (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),
-        (proxy_protocol.is_some(), "the proxy protocol (--proxy-protocol)"),
         (*quic, "quic (--quic)"),
         (dest_check.passive.is_some(), "passive checks (--dest-check)"),
     ];

@@ -140,6 +140,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             persistence: persistence(&service.spec.scheduling),
+            proxy_protocol: service.spec.options.proxy_protocol,
             one_packet: service.spec.scheduling.one_packet,
             expire_quiescent: service.spec.options.expire_quiescent,
             weights: (0, 1),

@@ -17,6 +17,7 @@ use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::lookup::Target;
 use crate::pipeline::Cx;
+use crate::preface::Preface;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State, is_opening};
 use crate::proto::udp::State as UdpState;
 use crate::sip;
@@ -148,6 +149,11 @@ impl<P: Buffer> Lcore<P> {
                 (false, dir) => self.meet_open(id, dir, pkt, received, cx, out)?,
             }
         }
+        let prefaced = self.conns.get(id).preface != Preface::None;
+        if prefaced && let Some(changed) = self.meet_preface(id, dir, pkt, received, cx, out)? {
+            let received = Received { parsed: &changed.parsed, ip: &changed.ip, ..received };
+            return self.follow(id, dir, pkt, received, flags, cx, out);
+        }
         if link.rx_csum == RxCsum::Recompute {
             l4::recompute(&mut pkt.data_mut()[parsed.l3..], ip);
         } else if pkt.rx().l4_csum == Csum::Bad {
@@ -169,6 +175,9 @@ impl<P: Buffer> Lcore<P> {
         match ip.proto {
             proto::SCTP => self.advance_association(id, dir, &pkt.data()[parsed.l3..], ip, cx),
             _ => self.advance(id, dir, flags, cx),
+        }
+        if prefaced {
+            self.watch_header(id);
         }
         self.account(id, dir, ip);
 
@@ -218,7 +227,13 @@ impl<P: Buffer> Lcore<P> {
         let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
         let hides = choice.dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
-        self.enter(svc, choice, probe, far, seq_delta, cx)
+        let id = self.enter(svc, choice, probe, far, seq_delta, cx)?;
+        let preface = self.conns.get(id).preface;
+        if preface != Preface::None && ip.proto == proto::TCP {
+            let seq = tcp::Header::parse(&bytes[usize::from(ip.header_len)..]).map_or(0, |h| h.seq());
+            self.conns.set_preface(id, preface, seq.wrapping_add(1).wrapping_add(seq_delta));
+        }
+        Continue(id)
     }
 
     /// What to add to the client's sequence numbers: towards the server they begin at a number that only grows for the same
@@ -258,6 +273,7 @@ impl<P: Buffer> Lcore<P> {
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
             one_packet,
+            preface: Preface::of(svc, dest.forwarding, probe.proto),
         };
         if one_packet && let Some(id) = self.same_again(dest, probe, &outbound) {
             self.dests.scheduled(dest.id, dest.generation);

@@ -21,6 +21,7 @@ use crate::link::{Link, Mac};
 use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
 use crate::persist::Templates;
 use crate::pipeline::{Cx, Origin};
+use crate::preface::{Headers, Preface};
 use crate::proto::listed;
 use crate::sched::Cursor;
 use crate::snapshot::Snapshot;
@@ -118,6 +119,8 @@ pub struct Lcore<P> {
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
+    /// Headers of the PROXY protocol on their way to servers.
+    pub(crate) headers: Headers,
     /// Those of the snapshot, which are the same in every one.
     pub(crate) templates: Arc<Templates>,
     /// What the first pass over a burst found; [`BURST`] of them.
@@ -143,6 +146,7 @@ impl<P: Buffer> Lcore<P> {
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
+            headers: Headers::new(config.conns),
             templates: Arc::default(),
             parsed: vec![Parsed::NOTHING; BURST],
         }
@@ -216,6 +220,9 @@ impl<P: Buffer> Lcore<P> {
             expired.extend(std::iter::from_fn(|| self.conns.next_expired(now, &mut budget)).take(BURST));
             black_box(expired.iter().fold(0, |mix, &id| mix ^ self.conns.warm_removal(id)));
             for &id in &expired {
+                if self.conns.get(id).preface == Preface::Sent && self.repeat_header(id, cx, out) {
+                    continue;
+                }
                 if self.conns.get(id).is_proxied() {
                     if self.is_pending(id) && self.ask_again(id, cx, out) {
                         continue;
@@ -242,6 +249,7 @@ impl<P: Buffer> Lcore<P> {
             let dir = if conn.forwarding == Forwarding::Snat { Dir::Inbound } else { Dir::Outbound };
             self.leases.release(Lease { port: self.conns.tuple(id, dir).target_port(), range });
         }
+        self.forget_header(id);
         if let Some(template) = self.conns.template(id) {
             self.release_template(template);
         }

@@ -31,6 +31,7 @@ mod once;
 mod output;
 pub mod persist;
 pub mod pipeline;
+pub mod preface;
 pub mod proto;
 mod query;
 mod relay;

@@ -434,6 +434,7 @@ pub mod world {
             one_packet: false,
             expire_quiescent: false,
             persistence: None,
+            proxy_protocol: None,
             weights: (0, 1),
             masquerades: false,
             echo: Default::default(),

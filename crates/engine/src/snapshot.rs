@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use model::Transport;
-use model::options::EchoPolicy;
+use model::options::{EchoPolicy, ProxyProtocol};
 
 use crate::access::Access;
 pub use crate::forward::Forwarding;
@@ -133,6 +133,8 @@ pub struct Service {
     pub conn_timeout: u32,
     /// Clients of one network go to one server.
     pub persistence: Option<Persistence>,
+    /// What tells its servers whom connections are from.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Every datagram of a client is scheduled anew (UDP).
     pub one_packet: bool,
     /// Connections of servers that have weight 0 or are gone end at once, instead of going on.

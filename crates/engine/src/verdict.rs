@@ -210,6 +210,8 @@ drop_reasons! {
     LportExhausted => "lport_exhausted",
     /// An SCTP packet that ends or answers an association there is none of.
     NotInit => "not_init",
+    /// A client's data overtook that which the PROXY protocol's header belongs before, or too many headers are on their way.
+    ProxyHeader => "proxy_header",
     /// The connection table is full.
     ConnTableFull => "conn_table_full",
     /// Too many client networks are remembered already.

@@ -16,6 +16,7 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod nd;
+pub mod proxy;
 pub mod quote;
 pub mod sctp;
 pub mod tcp;

@@ -121,6 +121,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("no_laddr", "the service has no local address of the server's family"),
     ("lport_exhausted", "every local port towards the server is in use: add local addresses"),
     ("not_init", "an SCTP packet ends or answers an association that there is none of"),
+    (
+        "proxy_header",
+        "data overtook that which a PROXY protocol header belongs before, or too many headers are on their way",
+    ),
     ("conn_table_full", "the connection table is full"),
     ("templates_full", "persistent services remember too many client networks"),
     ("conn_clash", "a connection with the same addresses and ports exists"),

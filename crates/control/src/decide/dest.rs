@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use engine::ids::DestId;
 use engine::limit::Occupancy;
 use model::dest::TunnelCsum;
-use model::{DestSpec, Family, Forwarding, ServiceKey, TunnelKind};
+use model::{DestSpec, Family, Forwarding, ServiceKey, ServiceOptions, TunnelKind};
 use sockopt::{Code, Status};
 
 use super::{Decision, refuse, service, unicast};
@@ -30,9 +30,7 @@ pub(super) fn add(
         return refuse(Code::Exists, format!("server {addr} of {key} already exists"));
     }
     unicast(addr.ip(), "server")?;
-    if old.spec.options.synproxy.is_on() {
-        fits_proxy(key, addr, spec)?;
-    }
+    fits_options(key, &old.spec.options, addr, spec)?;
     let forwarding = check(key, addr, spec)?;
     let dest = Dest { service, addr, spec: *spec, forwarding, occupancy: occupancy(spec, None) };
     let (id, generation) = state.dests.vacant();
@@ -53,9 +51,7 @@ pub(super) fn edit(
 ) -> Result<Decision, Status> {
     let (service, parent) = state.service(key)?;
     let Some((id, old)) = state.find_dest(service, addr) else { return no_dest(key, addr) };
-    if parent.spec.options.synproxy.is_on() {
-        fits_proxy(key, addr, spec)?;
-    }
+    fits_options(key, &parent.spec.options, addr, spec)?;
     let forwarding = check(key, addr, spec)?;
     let dest =
         Dest { spec: *spec, forwarding, occupancy: occupancy(spec, old.occupancy.clone()), ..old.clone() };
@@ -87,18 +83,27 @@ fn no_dest(key: &ServiceKey, addr: SocketAddr) -> Result<Decision, Status> {
     refuse(Code::NotFound, format!("no server {addr} of {key}"))
 }
 
-/// Whether the SYN proxy can stand before a server: only where its answers come back by the director, which must shift their numbers.
-pub(super) fn fits_proxy(key: &ServiceKey, addr: SocketAddr, spec: &DestSpec) -> Result<(), Status> {
-    match spec.forwarding {
-        Forwarding::FullNat | Forwarding::Nat => Ok(()),
-        _ => refuse(
-            Code::Invalid,
-            format!(
-                "server {addr} of {key}: the syn proxy needs fullnat (-b) or masquerading (-m), as answers by another way \
-                 cannot be translated; or switch it off (-j disable)"
-            ),
-        ),
-    }
+/// Whether a server can be reached as its service's options need it.
+pub(super) fn fits_options(
+    key: &ServiceKey,
+    options: &ServiceOptions,
+    addr: SocketAddr,
+    spec: &DestSpec,
+) -> Result<(), Status> {
+    let why = match spec.forwarding {
+        Forwarding::FullNat => return Ok(()),
+        _ if options.proxy_protocol.is_some() => {
+            "the proxy protocol needs fullnat (-b): otherwise servers see the client itself; or switch it off \
+             (--proxy-protocol disable)"
+        }
+        Forwarding::Nat => return Ok(()),
+        _ if options.synproxy.is_on() => {
+            "the syn proxy needs fullnat (-b) or masquerading (-m), as answers by another way cannot be translated; or switch it \
+             off (-j disable)"
+        }
+        _ => return Ok(()),
+    };
+    refuse(Code::Invalid, format!("server {addr} of {key}: {why}"))
 }
 
 fn check(

@@ -3,7 +3,7 @@
 
 use engine::ids::{DestId, LinkId, ServiceId};
 use engine::sched::Scheduler;
-use model::options::{EchoPolicy, HashTarget, PassiveCheck, Recovery};
+use model::options::{EchoPolicy, HashTarget, PassiveCheck, ProxyProtocol, ProxyVersion, Recovery};
 use model::rule::{EndpointRange, MatchRule};
 use model::service::Granularity;
 use model::{Family, Persistence, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Transport};
@@ -59,10 +59,8 @@ pub(super) fn edit(
     }
     patch.clone().apply(&mut options);
     let (spec, scheduler) = check(key, ServiceSpec { scheduling: scheduling.clone(), options })?;
-    if spec.options.synproxy.is_on() {
-        for dest in old.dests.iter().filter_map(|id| state.dests.get(id.0)) {
-            dest::fits_proxy(key, dest.addr, &dest.spec)?;
-        }
+    for dest in old.dests.iter().filter_map(|id| state.dests.get(id.0)) {
+        dest::fits_options(key, &spec.options, dest.addr, &dest.spec)?;
     }
     let mut service = Service { spec, scheduler, ..old.clone() };
     if service.scheduler != old.scheduler {
@@ -211,6 +209,9 @@ fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
     if options.synproxy.is_on() {
         only(Transport::Tcp, "the syn proxy")?;
     }
+    if let Some(header) = options.proxy_protocol {
+        check_header(key, header)?;
+    }
     if options.quic {
         only(Transport::Udp, "quic")?;
     }
@@ -238,6 +239,17 @@ fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
         );
     }
     options.dest_check.passive.map_or(Ok(()), |passive| check_passive(key, passive))
+}
+
+fn check_header(key: &ServiceKey, header: ProxyProtocol) -> Result<(), Status> {
+    let why = match (key, transport(key)) {
+        (ServiceKey::Match(_), _) => "the proxy protocol is for services at an address or of a mark",
+        (_, None | Some(Transport::Tcp)) => return Ok(()),
+        (_, Some(Transport::Udp)) if header.version == ProxyVersion::V2 => return Ok(()),
+        (_, Some(Transport::Udp)) => "version 1 of the proxy protocol is for tcp only, v2 for udp too",
+        _ => "the proxy protocol is for tcp and udp",
+    };
+    refuse(Code::Invalid, format!("service {key}: {why}"))
 }
 
 fn check_passive(key: &ServiceKey, passive: PassiveCheck) -> Result<(), Status> {

@@ -226,6 +226,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         one_packet: false,
         expire_quiescent: false,
         persistence: None,
+        proxy_protocol: None,
         weights: (0, 1),
         masquerades: false,
         echo: Default::default(),

@@ -4,6 +4,7 @@
 use crate::forward::{Forwarding, Plan};
 use crate::ids::{DestId, LinkId, ServiceId};
 use crate::neigh::NeighRef;
+use crate::preface::Preface;
 
 use super::tuple::{Tuple, Tuple4};
 
@@ -69,6 +70,8 @@ pub struct NewConn {
     pub lease: Option<u32>,
     /// It is for this packet and what answers it; the client's next one is scheduled anew.
     pub one_packet: bool,
+    /// What it begins with.
+    pub preface: Preface,
 }
 
 /// One connection.
@@ -118,6 +121,8 @@ pub struct Conn {
     pub one_packet: bool,
     /// A template is held for it; the table knows which.
     pub(super) persistent: bool,
+    /// What it has to do with the PROXY protocol.
+    pub(crate) preface: Preface,
     /// Up to a second that spreads expiry, in wheel ticks.
     pub(super) jitter: u8,
     /// Which directions are of IPv6.
@@ -152,6 +157,7 @@ impl Conn {
         conn_timeout: 0,
         one_packet: false,
         persistent: false,
+        preface: Preface::None,
         jitter: 0,
         six: [false; 2],
         slot: 0,

@@ -18,6 +18,7 @@ pub use tuple::{Tuple, Tuple4, Tuple6};
 
 use crate::forward::Forwarding;
 use crate::persist::TemplateId;
+use crate::preface::Preface;
 use crate::tick::Tick;
 use crate::verdict::DropReason;
 use entry::NIL;
@@ -31,6 +32,8 @@ pub struct ConnTable {
     wide: Wide,
     /// The templates held for connections, by slot. Asked for zeroed, so that only persistent services cost memory.
     templates: Vec<u32>,
+    /// What belongs to each [`Conn::preface`]: the first number of the client's data, or the slot of a header on its way. Likewise.
+    prefaces: Vec<u32>,
     /// Free slots below the end of `conns`; the one freed last is taken first.
     free: Vec<u32>,
     capacity: usize,
@@ -71,6 +74,7 @@ impl ConnTable {
             conns: Vec::with_capacity(capacity),
             wide: Wide::new(capacity),
             templates: vec![0; capacity],
+            prefaces: vec![0; capacity],
             free: Vec::with_capacity(capacity),
             capacity,
             index: Index::new(2 * capacity),
@@ -103,7 +107,7 @@ impl ConnTable {
 
     /// Bytes set aside for it, both directions and the index included.
     pub fn bytes(&self) -> usize {
-        let each = size_of::<Conn>() + 2 * size_of::<u32>();
+        let each = size_of::<Conn>() + 3 * size_of::<u32>();
         self.index.bytes() + self.wide.bytes() + self.conns.capacity() * each
     }
 
@@ -254,6 +258,7 @@ impl ConnTable {
             dest_generation: new.dest_generation,
             forwarding: new.forwarding,
             one_packet: new.one_packet,
+            preface: new.preface,
             plans: new.plans,
             conn_timeout: new.conn_timeout,
             lease: new.lease.unwrap_or(NIL),
@@ -307,6 +312,17 @@ impl ConnTable {
     pub(crate) fn set_template(&mut self, id: ConnId, template: TemplateId) {
         self.get_mut(id).persistent = true;
         self.templates[id.0 as usize] = template.0;
+    }
+
+    /// Says what a connection has to do with the PROXY protocol, and what belongs to that.
+    pub(crate) fn set_preface(&mut self, id: ConnId, preface: Preface, word: u32) {
+        self.get_mut(id).preface = preface;
+        self.prefaces[id.0 as usize] = word;
+    }
+
+    /// What belongs to a connection's [`Conn::preface`].
+    pub(crate) fn preface_word(&self, id: ConnId) -> u32 {
+        self.prefaces[id.0 as usize]
     }
 
     /// The template held for a connection, if any.

@@ -27,6 +27,7 @@ fn new_conn(client: &str, server: &str) -> NewConn {
         conn_timeout: 0,
         lease: None,
         one_packet: false,
+        preface: Default::default(),
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         one_packet: false,
         expire_quiescent: false,
         persistence: None,
+        proxy_protocol: None,
         weights: (0, 0),
         masquerades: false,
         echo: Default::default(),

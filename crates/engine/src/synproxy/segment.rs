@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Segments the proxy makes itself: SYN-ACK and RST to clients, SYN and ACK to servers. None carries data.
+//! Segments the director makes itself: SYN-ACK and RST to clients, SYN and ACK to servers, and headers of the PROXY protocol.
 
 use packet::{Buffer, checksum, ipv4, ipv6, proto, tcp};
 
@@ -39,10 +39,12 @@ impl Segment {
         }
     }
 
-    /// Writes the packet, all checksums right; `None`, with `bytes` half written, when they are fewer than [`Segment::packet_len`].
-    pub fn write(&self, bytes: &mut [u8]) -> Option<()> {
+    /// Writes the packet with `data` behind its headers, all checksums right; `None`, with `bytes` half written, when they are fewer than
+    /// [`Segment::packet_len`] and the data together.
+    pub fn write(&self, bytes: &mut [u8], data: &[u8]) -> Option<()> {
         let options = self.options.bytes();
-        let payload_len = tcp::LEN + options.len();
+        let head = tcp::LEN + options.len();
+        let payload_len = head + data.len();
         let (sport, dport, pseudo) = match self.tuple {
             Tuple::V4(t) => {
                 // The identification may be anything in packets that must not be fragmented (RFC 6864 4.1).
@@ -67,17 +69,18 @@ impl Segment {
                 (t.sport, t.dport, checksum::pseudo6(src, dst, proto::TCP, payload_len))
             }
         };
-        let l4 = bytes.get_mut(self.header_len()..self.packet_len())?;
+        let l4 = bytes.get_mut(self.header_len()..self.packet_len() + data.len())?;
         let ack = if self.flags & tcp::flag::ACK != 0 { self.ack } else { 0 };
         l4[..2].copy_from_slice(&sport.to_be_bytes());
         l4[2..4].copy_from_slice(&dport.to_be_bytes());
         l4[tcp::at::SEQ..tcp::at::SEQ + 4].copy_from_slice(&self.seq.to_be_bytes());
         l4[tcp::at::ACK..tcp::at::ACK + 4].copy_from_slice(&ack.to_be_bytes());
-        l4[12] = (payload_len / 4) as u8 * 16;
+        l4[12] = (head / 4) as u8 * 16;
         l4[13] = self.flags;
         l4[14..16].copy_from_slice(&self.window.to_be_bytes());
         l4[16..20].fill(0);
-        l4[tcp::LEN..].copy_from_slice(options);
+        l4[tcp::LEN..head].copy_from_slice(options);
+        l4[head..].copy_from_slice(data);
         let sum = !checksum::fold(pseudo + checksum::sum(l4));
         l4[tcp::at::CHECKSUM..tcp::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
         Some(())
@@ -92,7 +95,7 @@ impl Segment {
             return false;
         }
         let surplus = pkt.data().len() - (l3 + self.packet_len());
-        let written = pkt.data_mut().get_mut(l3..).and_then(|bytes| self.write(bytes));
+        let written = pkt.data_mut().get_mut(l3..).and_then(|bytes| self.write(bytes, &[]));
         debug_assert!(written.is_some(), "the received packet was longer");
         if let Some(macs) = pkt.data_mut().first_chunk_mut::<12>() {
             macs.rotate_left(6);

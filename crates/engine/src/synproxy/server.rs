@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use packet::{Buffer, ether, proto, tcp};
+use packet::{Buffer, ether, ipv4, ipv6, proto, tcp};
 
 use super::client::{Received, syn_window};
 use super::offer::{self, MAX_WSCALE, Options, Said};
@@ -315,26 +315,68 @@ impl<P: Buffer> Lcore<P> {
 
     /// Sends a segment of the director's own the way packets of a connection go.
     fn send_own(&mut self, id: ConnId, dir: Dir, segment: &Segment, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        let len = segment.packet_len() - header_len(&segment.tuple);
+        let write = |bytes: &mut [u8]| segment.write(bytes, &[]);
+        self.send_made(id, dir, segment.tuple, proto::TCP, len, segment.ttl, write, cx, out);
+    }
+
+    /// The same with data, and acknowledgement, window and timestamps as the client counts them.
+    pub(crate) fn send_data(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        segment: &Segment,
+        data: &[u8],
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) {
+        let session = self.session(id).copied();
+        let at = header_len(&segment.tuple);
+        let len = segment.packet_len() - at + data.len();
+        let write = |bytes: &mut [u8]| {
+            segment.write(bytes, data)?;
+            if let Some(session) = session {
+                translate::shift(bytes.get_mut(at..at + len)?, &session, dir);
+            }
+            Some(())
+        };
+        self.send_made(id, dir, segment.tuple, proto::TCP, len, segment.ttl, write, cx, out);
+    }
+
+    /// Sends a packet of the director's own the way packets of a connection go; `write` writes it from its IP header on, with `len` bytes
+    /// of the upper layer.
+    #[allow(clippy::too_many_arguments)] // what tells one packet
+    pub(crate) fn send_made(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        tuple: Tuple,
+        proto: u8,
+        len: usize,
+        ttl: u8,
+        write: impl FnOnce(&mut [u8]) -> Option<()>,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) {
         self.traffic.generated += 1;
         let Some(mut pkt) = out.fresh() else {
             self.traffic.drops[DropReason::NoBuffer as usize] += 1;
             return;
         };
-        let written = pkt
-            .append(ether::LEN + segment.packet_len())
-            .and_then(|bytes| segment.write(&mut bytes[ether::LEN..]));
+        let total_len = header_len(&tuple) + len;
+        let written = pkt.append(ether::LEN + total_len).and_then(|bytes| write(&mut bytes[ether::LEN..]));
         if written.is_none() {
             return self.throw(pkt, DropReason::NoHeadroom, out);
         }
-        let six = matches!(segment.tuple, Tuple::V6(_));
+        let six = matches!(tuple, Tuple::V6(_));
         let ip = Ip {
             six,
-            proto: proto::TCP,
-            ttl: segment.ttl,
+            proto,
+            ttl,
             fragment: false,
             df: true,
-            header_len: if six { 40 } else { 20 },
-            total_len: segment.packet_len() as u16,
+            header_len: header_len(&tuple) as u16,
+            total_len: total_len as u16,
         };
         let parsed = Parsed { l3: ether::LEN, kind: Kind::Other, ip, ..Parsed::NOTHING };
         let step = match self.next_hop(id, dir, cx) {
@@ -343,6 +385,13 @@ impl<P: Buffer> Lcore<P> {
         };
         let (Break(verdict) | Continue(verdict)) = step;
         self.finish(pkt, verdict, cx, out);
+    }
+}
+
+fn header_len(tuple: &Tuple) -> usize {
+    match tuple {
+        Tuple::V4(_) => ipv4::LEN,
+        Tuple::V6(_) => ipv6::LEN,
     }
 }
 
