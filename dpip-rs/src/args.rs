@@ -215,11 +215,34 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Start, Failure>
     if argv[1] == COMPLETE {
         return Ok(Start::Complete(argv[2..].iter().map(|word| word.to_string_lossy().into()).collect()));
     }
-    match command().try_get_matches_from(argv) {
+    match command().try_get_matches_from(with_set(argv)) {
         Ok(matches) => start(&matches),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Start::Print(error.to_string())),
         Err(error) => Err(Failure::usage(one_line(&error.to_string()))),
     }
+}
+
+/// `vrrp INSTANCE ROLE`, as notify scripts have it, is `vrrp set INSTANCE ROLE`.
+fn with_set(mut argv: Vec<OsString>) -> Vec<OsString> {
+    let values = |word: &OsString| {
+        let named = |option: &&Opt| {
+            let long = option.long.iter().any(|name| *word == *format!("--{name}"));
+            long || option.short.is_some_and(|short| *word == *format!("-{short}"))
+        };
+        OPTIONS.iter().find(named).is_some_and(|option| option.value.is_some())
+    };
+    let object = (1..argv.len()).find(|&at| {
+        let option = argv[at].to_string_lossy().starts_with('-');
+        !option && !values(&argv[at - 1])
+    });
+    let Some(at) = object.filter(|&at| argv[at] == "vrrp") else { return argv };
+    let is_name = argv.get(at + 1).and_then(|word| word.to_str()).is_some_and(|word| {
+        !word.starts_with('-') && word != "help" && crate::object::vrrp::OBJECT.command(word).is_none()
+    });
+    if is_name {
+        argv.insert(at + 1, "set".into());
+    }
+    argv
 }
 
 /// clap says what is wrong in its first line and how it should be in the others.

@@ -53,7 +53,7 @@ pub fn request(line: &str) -> Result<Request, Failure> {
     match (call.command.parse)(&call)? {
         Job::Change(request, _) => Ok(request),
         Job::Tolerant(set, _) => Ok(Request::Set(set)),
-        Job::Look(..) | Job::Show(_) | Job::Test(_) => panic!("`{line}` is no plain change"),
+        Job::Look(..) | Job::Show(_) | Job::Test(_) | Job::Ask(_) => panic!("`{line}` is no plain change"),
     }
 }
 
@@ -62,7 +62,7 @@ pub fn questions(line: &str) -> Result<Vec<Get>, Failure> {
     let call = call(line)?;
     match (call.command.parse)(&call)? {
         Job::Show(gets) => Ok(gets),
-        Job::Change(..) | Job::Tolerant(..) | Job::Look(..) | Job::Test(_) => {
+        Job::Change(..) | Job::Tolerant(..) | Job::Look(..) | Job::Test(_) | Job::Ask(_) => {
             panic!("`{line}` is no listing")
         }
     }

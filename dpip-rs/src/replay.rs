@@ -53,6 +53,7 @@ impl Ask for Daemon {
             }
             Request::Set(set) => std::slice::from_ref(set),
             Request::Transaction { steps, .. } => steps,
+            Request::Files(_) => panic!("there are no files here"),
         };
         Ok(transact(&mut self.state, steps).map_or_else(Reply::Refused, |_| Reply::Done))
     }

@@ -38,6 +38,11 @@ pub fn run(daemon: &mut impl Ask, call: &Call, out: &mut impl Write) -> Result<(
             let set = decide(&ask(daemon, &Request::Get(get))?)?;
             change(daemon, &Request::Set(set))
         }
+        Job::Ask(request) => {
+            let reply = ask(daemon, &request)?;
+            let show = if call.options.json { call.object.json } else { call.object.text };
+            print(out, &show(call, &[reply])?)
+        }
         Job::Test(get) => {
             let reply = ask(daemon, &Request::Get(get))?;
             let is_so = matches!(reply, Reply::IsInSet(true));

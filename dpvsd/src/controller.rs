@@ -47,6 +47,8 @@ pub struct Controller {
     waiting: Vec<Waiting>,
     /// Addresses of the host's own stack that have a route there, with the link they are behind.
     kernel: BTreeSet<(String, IpAddr)>,
+    /// Addresses that never have one: virtual addresses, which a VRRP daemon may put there too.
+    reserved: BTreeSet<IpAddr>,
 }
 
 /// A change that is committed and not published yet.
@@ -105,6 +107,7 @@ impl Controller {
             started,
             waiting: Vec::new(),
             kernel: BTreeSet::new(),
+            reserved: BTreeSet::new(),
         }
     }
 
@@ -132,7 +135,8 @@ impl Controller {
     /// Lets routes to the host's own stack follow the addresses it has behind our ports, so that packets for them are not
     /// taken for somebody else's on the same network.
     fn follow_kernel(&mut self) {
-        let now = self.devices.kernel_addresses();
+        let mut now = self.devices.kernel_addresses();
+        now.retain(|(_, addr)| !self.reserved.contains(addr));
         let gone: Vec<_> = self.kernel.difference(&now).cloned().collect();
         let came: Vec<_> = now.difference(&self.kernel).cloned().collect();
         for (dev, addr) in gone {
@@ -216,12 +220,27 @@ impl Controller {
         }
     }
 
-    /// Addresses of links.
-    pub fn addresses(&mut self) -> Vec<IpAddr> {
+    /// Addresses of links, each with the name of its link.
+    pub fn addresses(&mut self) -> BTreeSet<(Prefix, String)> {
         match self.try_answer(&Get::Addrs { dev: None, family: None }) {
-            Ok(Reply::Addrs(entries)) => entries.iter().map(|entry| entry.addr.prefix.addr).collect(),
-            _ => Vec::new(),
+            Ok(Reply::Addrs(entries)) => {
+                entries.into_iter().map(|entry| (entry.addr.prefix, entry.addr.dev)).collect()
+            }
+            _ => BTreeSet::new(),
         }
+    }
+
+    /// Names of links.
+    pub fn links(&mut self) -> BTreeSet<String> {
+        match self.try_answer(&Get::Links { dev: None }) {
+            Ok(Reply::Links(links)) => links.into_iter().map(|link| link.name).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Addresses that are the director's while they are here, whatever the host's own stack has behind its ports.
+    pub fn reserve(&mut self, addresses: BTreeSet<IpAddr>) {
+        self.reserved = addresses;
     }
 
     fn take(&mut self, Asked { request, peer, reply }: Asked) {
@@ -239,6 +258,10 @@ impl Controller {
             }
             Request::Transaction { steps, dry_run: false } => self.change_for(&steps, source, &reply),
             Request::Set(set) => self.change_for(&[set], source, &reply),
+            // Whoever has the files answers these before.
+            Request::Files(_) => {
+                answer(Reply::Refused(Status::new(Code::NotSupported, "there are no files")))
+            }
         }
     }
 

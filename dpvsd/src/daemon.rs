@@ -10,6 +10,7 @@ use dpdk::{DeviceSpec, Eal, EalConfig, Memory, Pool, Port, PortConfig};
 use engine::persist::Templates;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use sockopt::{Code, Files, Reply, Request, Status};
 
 use crate::args::Args;
 use crate::clock::Clock;
@@ -20,7 +21,7 @@ use crate::crew::{self, Crew};
 use crate::effects::{Device, Devices};
 use crate::file::File;
 use crate::keepalived::{self, Keepalived};
-use crate::listener::Listener;
+use crate::listener::{Asked, Listener};
 use crate::log::set_level;
 use crate::mailbox::mailboxes;
 use crate::notify::Notifier;
@@ -138,10 +139,19 @@ fn serve(
         select! {
             recv(listener.requests()) -> first => {
                 let waiting = listener.requests().try_iter().take(TOGETHER);
-                controller.serve(first.into_iter().chain(waiting));
+                let all = first.into_iter().chain(waiting);
+                let (files, rest): (Vec<_>, Vec<_>) = all.partition(|asked| matches!(asked.request, Request::Files(_)));
+                controller.serve(rest.into_iter());
+                for Asked { request, reply, peer } in files {
+                    if let Request::Files(about) = request {
+                        log::info!("files=\"{about:?}\" {peer}");
+                        let told = about_files(about, controller, file, keepalived.as_mut());
+                        let _ = reply.try_send(told.unwrap_or_else(Reply::Refused));
+                    }
+                }
             }
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => reload(controller, file, keepalived.as_mut()),
+                Ok(SIGHUP) => drop(reload(controller, file, keepalived.as_mut())),
                 _ => return Ok(()),
             },
             recv(outcomes) -> event => {
@@ -160,21 +170,57 @@ fn serve(
     }
 }
 
-/// Reads both files again, each for itself.
-fn reload(controller: &mut Controller, file: &mut File, keepalived: Option<&mut Keepalived>) {
+/// Reads both files again, each for itself: what an operator should know, which the log has too.
+///
+/// # Errors
+/// What is wrong with the files; each that is stays as it was.
+fn reload(
+    controller: &mut Controller,
+    file: &mut File,
+    keepalived: Option<&mut Keepalived>,
+) -> Result<Vec<String>, String> {
+    let (mut told, mut wrong) = (Vec::new(), Vec::new());
     if file.is_there() || keepalived.is_none() {
-        file.reload(controller);
+        match file.reload(controller) {
+            Ok(lines) => told.extend(lines),
+            Err(reason) => wrong.push(reason),
+        }
     }
     match keepalived.map(|keepalived| keepalived.reload(controller)) {
         None => {}
         Some(Ok(strangers)) => {
             strangers.iter().for_each(|line| log::warn!("{line}"));
             log::info!("reloaded the keepalived.conf");
+            told.extend(strangers);
         }
         Some(Err(reason)) => {
             log::error!("{reason}");
             log::error!("not reloaded the keepalived.conf, its services stay as they were");
+            wrong.push(reason);
         }
+    }
+    if wrong.is_empty() { Ok(told) } else { Err(wrong.join("; ")) }
+}
+
+/// Does or answers what is asked about the files.
+fn about_files(
+    about: Files,
+    controller: &mut Controller,
+    file: &mut File,
+    keepalived: Option<&mut Keepalived>,
+) -> Result<Reply, Status> {
+    let none = || {
+        Status::new(Code::NotFound, "the daemon was started without --keepalived: there is no VRRP instance")
+    };
+    match about {
+        Files::Reload => {
+            let told = reload(controller, file, keepalived);
+            told.map(Reply::Told).map_err(|reason| Status::new(Code::Invalid, reason))
+        }
+        Files::Vrrp { instance, role } => {
+            keepalived.ok_or_else(none)?.vrrp(&instance, role, controller).map(|()| Reply::Done)
+        }
+        Files::Instances => Ok(Reply::Vrrp(keepalived.ok_or_else(none)?.instances(controller))),
     }
 }
 

@@ -35,22 +35,28 @@ impl File {
         self.path.is_some()
     }
 
-    /// Reads the file again and changes what it says differently now. When anything is wrong, everything stays as it was.
-    pub fn reload(&mut self, controller: &mut Controller) {
+    /// Reads the file again and changes what it says differently now: what an operator should know, which the log has too.
+    ///
+    /// # Errors
+    /// What is wrong; everything stays as it was.
+    pub fn reload(&mut self, controller: &mut Controller) -> Result<Vec<String>, String> {
         let Some(path) = self.path.clone() else {
-            log::warn!("nothing to reload: the daemon was started without a configuration file");
-            return;
+            let nothing = "nothing to reload: the daemon was started without a configuration file";
+            log::warn!("{nothing}");
+            return Err(nothing.to_owned());
         };
-        match self.change(&path, controller) {
-            Ok(()) => log::info!("reloaded file={}", path.display()),
+        let told = self.change(&path, controller);
+        match &told {
+            Ok(_) => log::info!("reloaded file={}", path.display()),
             Err(reason) => {
                 reason.lines().for_each(|line| log::error!("{line}"));
                 log::error!("not reloaded, everything stays as it was file={}", path.display());
             }
         }
+        told
     }
 
-    fn change(&mut self, path: &Path, controller: &mut Controller) -> Result<(), String> {
+    fn change(&mut self, path: &Path, controller: &mut Controller) -> Result<Vec<String>, String> {
         let new = config::read(path).map_err(|error| error.to_string())?;
         let todo = boot::reload(controller.state(), &self.applied, &new);
         controller.apply(&todo.steps, Source::File(path)).map_err(|status| status.to_string())?;
@@ -58,10 +64,11 @@ impl File {
         if let Some(level) = todo.log_level {
             set_level(level);
         }
-        for what in &todo.restart {
-            log::warn!("{what} changed: that takes effect with the next start");
-        }
+        let later =
+            todo.restart.iter().map(|what| format!("{what} changed: that takes effect with the next start"));
+        let later: Vec<String> = later.collect();
+        later.iter().for_each(|line| log::warn!("{line}"));
         self.applied = new;
-        Ok(())
+        Ok(later)
     }
 }

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Receiver;
 use desired::remarks::{self, Reader};
-use desired::{Import, Rest, Running};
+use desired::{Rest, Running};
 use keepalived_conf::keepalived::{self as file, Config};
-use sockopt::{Code, Set};
+use model::net::VrrpRole;
+use sockopt::reply::VrrpEntry;
+use sockopt::{Code, Set, Status};
 
 use crate::controller::{Controller, Source};
 use crate::health::Health;
 use crate::health::book::{Book, Due, Event};
+use crate::vips::{self, Changes, Vips};
 
 /// Outcomes taken together, at most.
 const TOGETHER: usize = 1024;
@@ -21,6 +24,7 @@ const TOGETHER: usize = 1024;
 pub struct Keepalived {
     path: PathBuf,
     book: Book,
+    vips: Vips,
     suspended: BTreeSet<usize>,
     health: Health,
 }
@@ -33,9 +37,13 @@ impl Keepalived {
     pub fn start(path: &Path, controller: &mut Controller) -> Result<Keepalived, String> {
         let (book, due) = read(path, &Book::default())?;
         let health = Health::start().map_err(|error| format!("no thread to check servers: {error}"))?;
-        let before = Book::default();
-        let mut keepalived =
-            Keepalived { path: path.to_owned(), book: before, suspended: BTreeSet::new(), health };
+        let mut keepalived = Keepalived {
+            path: path.to_owned(),
+            book: Book::default(),
+            vips: Vips::default(),
+            suspended: BTreeSet::new(),
+            health,
+        };
         keepalived.adopt(book, due, controller)?;
         Ok(keepalived)
     }
@@ -56,15 +64,22 @@ impl Keepalived {
     fn adopt(&mut self, book: Book, due: Due, controller: &mut Controller) -> Result<(), String> {
         let services = controller.services().map_err(|status| status.to_string())?;
         let timeouts = controller.timeouts().map_err(|status| status.to_string())?;
+        let links = controller.links();
         let running = Running { services: &services, timeouts };
-        let steps = book.table.changes(running, Rest::Keep(&self.book.table));
+        let Changes { come, go, after } = self.vips.changes(&book.config, &links, &controller.addresses());
+        let mut steps = come;
+        steps.extend(book.table.changes(running, Rest::Keep(&self.book.table)));
+        steps.extend(go);
         if !steps.is_empty() {
             controller.apply(&steps, Source::Keepalived(&self.path)).map_err(|status| {
                 let step = steps.get(status.step.unwrap_or(0) as usize);
-                format!("{}{status}", place(&book.import, step))
+                let place = step.and_then(|step| book.import.place(step).or(vips::span(&book.config, step)));
+                format!("{}{status}", place.map_or(String::new(), |place| format!("{place}: ")))
             })?;
         }
-        self.book = book;
+        vips::elsewhere(&book.config, &links).iter().for_each(|line| log::warn!("{line}"));
+        controller.reserve(vips::all(&book.config, &links));
+        (self.book, self.vips) = (book, after);
         self.suspended = self.suspended_now(controller);
         self.health.watch(&self.book, &self.suspended);
         self.run(due);
@@ -72,6 +87,39 @@ impl Keepalived {
         let checkers = self.book.checkers.len();
         log::info!("servers={servers} alive={alive} checkers={checkers} file={}", self.path.display());
         Ok(())
+    }
+
+    /// Lets an instance of VRRP have a role: its addresses come or go.
+    ///
+    /// # Errors
+    /// There is none of that name, or an address is refused.
+    pub fn vrrp(&mut self, name: &str, role: VrrpRole, controller: &mut Controller) -> Result<(), Status> {
+        let instances = &self.book.config.vrrp_instances;
+        if !instances.iter().any(|instance| instance.name == name) {
+            let known: Vec<&str> = instances.iter().map(|instance| instance.name.as_str()).collect();
+            let text = format!(
+                "no vrrp_instance `{name}` in {}: there are {}",
+                self.path.display(),
+                known.join(", ")
+            );
+            return Err(Status::new(Code::NotFound, text));
+        }
+        let vips = self.vips.with(name, role);
+        let Changes { mut come, go, after } =
+            vips.changes(&self.book.config, &controller.links(), &controller.addresses());
+        come.extend(go);
+        if !come.is_empty() {
+            controller.apply(&come, Source::Keepalived(&self.path))?;
+        }
+        log::info!("vrrp={name} role={role} changes={}", come.len());
+        self.vips = after;
+        self.beat(controller);
+        Ok(())
+    }
+
+    /// Every instance of VRRP.
+    pub fn instances(&self, controller: &mut Controller) -> Vec<VrrpEntry> {
+        self.vips.entries(&self.book.config, &controller.links())
     }
 
     /// Where outcomes of checks arrive.
@@ -104,7 +152,7 @@ impl Keepalived {
         if !self.book.config.services.iter().any(|service| service.ha_suspend) {
             return BTreeSet::new();
         }
-        let here: HashSet<_> = controller.addresses().into_iter().collect();
+        let here: HashSet<_> = controller.addresses().into_iter().map(|(prefix, _)| prefix.addr).collect();
         self.book.suspended(&here)
     }
 
@@ -138,10 +186,6 @@ fn read(path: &Path, before: &Book) -> Result<(Book, Due), String> {
 
 fn not_done(config: &Config) -> Vec<String> {
     remarks::of(config, Reader::Daemon)
-}
-
-fn place(import: &Import, step: Option<&Set>) -> String {
-    step.and_then(|step| import.place(step)).map_or(String::new(), |place| format!("{place}: "))
 }
 
 /// Makes a change of a server that may not be what it was.

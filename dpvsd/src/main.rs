@@ -24,6 +24,7 @@ mod notify;
 mod outbox;
 mod publish;
 mod socket;
+mod vips;
 mod worker;
 
 use std::process::ExitCode;

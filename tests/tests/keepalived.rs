@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use dpvs_tests::capture::Capture;
 use dpvs_tests::client::{self, Pace};
 use dpvs_tests::connections::Connections;
 use dpvs_tests::{Family, Lab, Plan, Result, scenario, wait};
@@ -173,6 +174,57 @@ fn a_reload_under_load_leaves_alone_what_is_the_same() {
         })?;
         assert!(lab.director.ipvsadm("-Ln")?.contains(":81"), "made by hand");
         assert_eq!(held.fetch()?.len(), 9);
+        Ok(())
+    });
+}
+
+#[test]
+fn virtual_addresses_follow_the_role_of_their_instance() {
+    let conf = |more: &str| {
+        format!(
+            "vrrp_instance VI_1 {{\n    state BACKUP\n    interface dpdk0.kni\n    virtual_router_id 51\n    \
+             virtual_ipaddress {{\n        10.0.1.150/24\n        fd00:1::150/64\n{more}    }}\n}}\n"
+        )
+    };
+    watched(&conf(""), None, |lab| {
+        let vips = [Family::V4, Family::V6].map(|family| family.host(1, 150));
+        let client = &lab.net.client;
+        let answer = |wanted: bool| {
+            vips.iter().try_for_each(|vip| {
+                wait::until(&format!("{vip} to answer: {wanted}"), PATIENCE, || {
+                    Ok(((client::ping(client, *vip, 1)? == 1) == wanted).then_some(()))
+                })
+            })
+        };
+        answer(false)?;
+        // As keepalived does, which has the addresses on the tap before it says so.
+        lab.net.director.ip("addr add 10.0.1.150/24 dev dpdk0.kni")?;
+        let arp = Capture::start(client, "eth0", "arp or icmp6", &lab.file("arp.pcap"))?;
+        lab.director.dpip("vrrp VI_1 master")?;
+        answer(true)?;
+        let seen = arp.stop()?;
+        let announced = |what: &str| seen.iter().any(|packet| packet.contains(what));
+        assert!(announced("who-has 10.0.1.150") || announced("10.0.1.150 is-at"), "{seen:#?}");
+        assert!(announced("neighbor advertisement, length 32, tgt is fd00:1::150"), "{seen:#?}");
+        assert!(lab.director.dpip("vrrp show")?.contains("master"), "{}", lab.director.dpip("vrrp show")?);
+
+        std::fs::write(lab.file("dpvsd.keepalived"), conf("        10.0.1.151/24\n"))?;
+        lab.director.dpip("config reload")?;
+        assert_eq!(client::ping(client, Family::V4.host(1, 151), 1)?, 1);
+        std::fs::write(
+            lab.file("dpvsd.keepalived"),
+            conf("").replace("virtual_router_id 51", "virtual_router_id"),
+        )?;
+        let refused = lab.director.try_dpip("config reload")?;
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        assert!(refused.stderr.contains("dpvsd.keepalived:4: "), "{refused}");
+
+        lab.director.dpip("vrrp VI_1 backup")?;
+        lab.net.director.ip("addr del 10.0.1.150/24 dev dpdk0.kni")?;
+        answer(false)?;
+        assert_eq!(client::ping(client, Family::V4.host(1, 151), 1)?, 0);
+        let unknown = lab.director.try_dpip("vrrp VI_2 master")?;
+        assert!(unknown.stderr.contains("no vrrp_instance `VI_2`"), "{unknown}");
         Ok(())
     });
 }

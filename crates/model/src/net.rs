@@ -9,6 +9,31 @@ use serde::{Serialize, Serializer};
 
 use crate::addr::{Family, MacAddr, Prefix};
 
+/// What a VRRP instance is at the moment: its addresses are here while it is master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VrrpRole {
+    /// It has the addresses.
+    Master,
+    /// Another director has them.
+    Backup,
+    /// Something is wrong here: another director should have them.
+    Fault,
+}
+
+impl VrrpRole {
+    /// All, in the words of notify scripts.
+    pub const ALL: [(&'static str, VrrpRole); 3] =
+        [("master", VrrpRole::Master), ("backup", VrrpRole::Backup), ("fault", VrrpRole::Fault)];
+}
+
+impl std::fmt::Display for VrrpRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = VrrpRole::ALL.iter().find(|(_, role)| role == self).map_or("", |(word, _)| word);
+        f.write_str(word)
+    }
+}
+
 /// How far an address is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum AddrScope {

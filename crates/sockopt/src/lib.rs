@@ -11,5 +11,5 @@ pub mod status;
 pub use client::{Client, ClientError};
 pub use frame::{Frame, FrameError, FrameReader};
 pub use reply::Reply;
-pub use request::{Get, Request, Set};
+pub use request::{Files, Get, Request, Set};
 pub use status::{Code, Status};

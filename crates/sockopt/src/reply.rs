@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use bincode::{Decode, Encode};
 use model::ipset::SetSpec;
 use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
-use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool};
+use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool, VrrpRole};
 use model::options::{AccessSubject, SynProxy};
 use model::stats::{SynProxyStats, SynProxyTotals, Traffic};
-use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
+use model::{ConnEntry, Counters, DestSpec, Prefix, Rates, ServiceKey, ServiceSpec, Timeouts};
 use serde::Serialize;
 
 use crate::status::Status;
@@ -53,6 +53,30 @@ pub enum Reply {
     Sets(Page<SetEntry>),
     /// To [`crate::Get::TestSet`].
     IsInSet(bool),
+    /// The change is made; what an operator should know of it, a line each.
+    Told(Vec<String>),
+    /// To [`crate::Files::Instances`].
+    Vrrp(Vec<VrrpEntry>),
+}
+
+/// A VRRP instance of the keepalived.conf.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct VrrpEntry {
+    /// Its name.
+    pub instance: String,
+    /// What it is.
+    pub role: VrrpRole,
+    /// Its addresses on links of the director.
+    pub addresses: Vec<VrrpAddress>,
+}
+
+/// An address of a VRRP instance.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct VrrpAddress {
+    /// Address and length.
+    pub prefix: Prefix,
+    /// Name of the link.
+    pub dev: String,
 }
 
 /// A part of a long listing.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bincode::{Decode, Encode};
 use model::ipset::SetSpec;
 use model::link::{LinkChange, VlanSpec};
-use model::net::{FamilyFilter, IfAddr, NeighSpec, RouteKey, RouteSpec};
+use model::net::{FamilyFilter, IfAddr, NeighSpec, RouteKey, RouteSpec, VrrpRole};
 use model::options::{AccessList, AccessSubject};
 use model::{
     DestSpec, Prefix, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Timeouts, Transport,
@@ -26,6 +26,24 @@ pub enum Request {
     },
     /// One question.
     Get(Get),
+    /// Something about the files that the daemon runs by.
+    Files(Files),
+}
+
+/// What is asked about the daemon's files.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Files {
+    /// Read them again, as at SIGHUP. The answer is [`crate::Reply::Told`].
+    Reload,
+    /// Let a VRRP instance of the keepalived.conf have a role. The answer is [`crate::Reply::Done`].
+    Vrrp {
+        /// Its name.
+        instance: String,
+        /// Its role from now on.
+        role: VrrpRole,
+    },
+    /// List VRRP instances. The answer is [`crate::Reply::Vrrp`].
+    Instances,
 }
 
 impl Request {

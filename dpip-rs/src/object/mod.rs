@@ -2,6 +2,7 @@
 //! The objects of `dpip OBJECT COMMAND`: one file each, with the same three functions.
 
 pub mod addr;
+pub mod config;
 pub mod drops;
 pub mod ipset;
 pub mod link;
@@ -9,6 +10,7 @@ pub mod neigh;
 pub mod route;
 pub mod synproxy;
 pub mod vlan;
+pub mod vrrp;
 
 use sockopt::{Code, Get, Reply, Request, Set};
 
@@ -16,7 +18,7 @@ use crate::args::Call;
 use crate::failure::Failure;
 
 /// Every object, in the order of the help.
-pub static OBJECTS: [&Object; 8] = [
+pub static OBJECTS: [&Object; 10] = [
     &link::OBJECT,
     &addr::OBJECT,
     &route::OBJECT,
@@ -25,6 +27,8 @@ pub static OBJECTS: [&Object; 8] = [
     &ipset::OBJECT,
     &drops::OBJECT,
     &synproxy::OBJECT,
+    &vrrp::OBJECT,
+    &config::OBJECT,
 ];
 
 /// One object: what there is to say and to do about it.
@@ -96,6 +100,8 @@ pub enum Verb {
     Destroy,
     /// A question that is answered yes or no.
     Test,
+    /// Files read again.
+    Reload,
 }
 
 impl Verb {
@@ -112,6 +118,7 @@ impl Verb {
             Verb::Create => ("create", None),
             Verb::Destroy => ("destroy", None),
             Verb::Test => ("test", None),
+            Verb::Reload => ("reload", None),
         }
     }
 }
@@ -128,6 +135,8 @@ pub enum Job {
     Show(Vec<Get>),
     /// A question that is answered yes or no.
     Test(Get),
+    /// Something else, whose reply is printed like a listing.
+    Ask(Request),
 }
 
 /// Makes the change out of the reply to the question before it.

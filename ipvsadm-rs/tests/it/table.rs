@@ -35,6 +35,7 @@ impl Ask for Table {
             Request::Set(set) => self.set(set).map(|()| Reply::Done),
             Request::Transaction { steps, dry_run } => self.transaction(steps, *dry_run),
             Request::Get(get) => self.get(get),
+            Request::Files(_) => panic!("ipvsadm asks for no files"),
         };
         Ok(reply.unwrap_or_else(Reply::Refused))
     }
