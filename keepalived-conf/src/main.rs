@@ -4,6 +4,8 @@
 
 mod args;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod manual;
 
 use std::io::{self, ErrorKind, Write};
