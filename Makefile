@@ -18,7 +18,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 # What a build needs, and what tests need on top of it (Debian's names).
 BUILD_PACKAGES := gcc libc6-dev pkg-config libdpdk-dev
 TEST_PACKAGES  := dpdk-dev iproute2 ethtool iputils-ping tcpdump nginx-light curl iperf3 hping3 socat nftables \
-                  python3-scapy python3-venv traceroute netcat-openbsd lksctp-tools mandoc procps g++
+                  python3-scapy python3-venv traceroute netcat-openbsd keepalived lksctp-tools mandoc procps g++
 
 # Crates that run without DPDK and without root.
 LAB := dpvs-tests

@@ -144,7 +144,9 @@ fn serve(
                 controller.serve(rest.into_iter());
                 for Asked { request, reply, peer } in files {
                     if let Request::Files(about) = request {
-                        log::info!("files=\"{about:?}\" {peer}");
+                        if about != Files::Instances {
+                            log::info!("files=\"{about:?}\" {peer}");
+                        }
                         let told = about_files(about, controller, file, keepalived.as_mut());
                         let _ = reply.try_send(told.unwrap_or_else(Reply::Refused));
                     }

@@ -195,6 +195,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("hping3", "hping3"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("keepalived", "keepalived"),
     ("nginx", "nginx-light"),
     ("ping", "iputils-ping"),
     ("sha256sum", "coreutils"),

@@ -77,6 +77,7 @@ fn watched(text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Resu
         let ns = &lab.net.director;
         // The kernel sees the ports too, and must leave alone what arrives there.
         ns.sysctl("net/ipv4/conf/all/arp_ignore", "1")?;
+        ns.sysctl("net/ipv4/conf/all/rp_filter", "1")?;
         ns.ip("addr add 10.0.2.3/24 dev dpdk1.kni")?;
         for n in 1..=4 {
             std::fs::write(lab.file(&format!("server{n}/www/health")), "well\n")?;

@@ -106,3 +106,65 @@ fn random() -> u64 {
     // Every hasher of the standard library begins with keys of its own.
     std::hash::RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepalived_conf::keepalived;
+    use std::net::TcpListener;
+
+    /// Long enough for any of it on a busy machine.
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn book(before: &Book, port: u16, times: &str) -> Book {
+        let text = format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nlb_kind NAT\nwarmup 0\n{times}real_server 127.77.0.1 {port} {{\n\
+             TCP_CHECK {{\n}}\n}}\n}}\n"
+        );
+        let report = keepalived::parse(text.as_bytes(), "k", "lb").expect("good text");
+        Book::after(before, report.config).expect("a book").0
+    }
+
+    #[test]
+    fn checkers_find_out_and_keep_what_they_know() {
+        // An address of its own: nobody else takes the port while nobody listens.
+        let server = TcpListener::bind("127.77.0.1:0").expect("a socket");
+        let addr = server.local_addr().expect("an address");
+        let health = Health::start().expect("a thread");
+        let first = book(&Book::default(), addr.port(), "delay_loop 0.1\nretry 1\ndelay_before_retry 0.1\n");
+        health.watch(&first, &BTreeSet::new());
+        // Well, as it counted: nothing to tell. Then it is gone, and back.
+        assert_eq!(health.events().recv_timeout(Duration::from_millis(1500)).ok(), None);
+        drop(server);
+        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, false)));
+        // Other times: the same checker, which still knows that it is down.
+        let second = book(&first, addr.port(), "delay_loop 0.2\n");
+        health.watch(&second, &BTreeSet::new());
+        let server = TcpListener::bind(addr).expect("the port is free");
+        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, true)));
+        // Suspended, it does not look.
+        health.watch(&second, &BTreeSet::from([0]));
+        std::thread::sleep(Duration::from_millis(300));
+        drop(server);
+        assert_eq!(health.events().recv_timeout(Duration::from_millis(1000)).ok(), None);
+        health.watch(&second, &BTreeSet::new());
+        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, false)));
+        // Gone from the configuration, it has ended.
+        health.watch(&Book::default(), &BTreeSet::new());
+        let _server = TcpListener::bind(addr).expect("the port is free");
+        assert_eq!(health.events().recv_timeout(Duration::from_millis(500)).ok(), None);
+    }
+
+    #[test]
+    fn scripts_that_run_at_the_end_are_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mark = dir.path().join("ran");
+        let line = format!("sleep 0.3; echo > {}", mark.display());
+        let argv = ["/bin/sh", "-c", &line].map(str::to_owned).to_vec();
+        let health = Health::start().expect("a thread");
+        let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("users").expect("a name");
+        health.run(vec![("test".to_owned(), Script { argv, user: None })], Some(&me.name));
+        drop(health);
+        assert!(mark.exists());
+    }
+}
