@@ -142,11 +142,13 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Verdict> {
         let Received { parsed, ip, link, .. } = received;
         let is_proxied = self.conns.get(id).is_proxied();
+        let mut flags = flags;
         if is_proxied {
             match (self.is_pending(id), dir) {
                 (true, Dir::Inbound) => return self.meet_waiting_client(id, pkt, received, cx),
                 (true, Dir::Outbound) => self.hear_server(id, pkt, parsed, ip, cx, out)?,
-                (false, dir) => self.meet_open(id, dir, pkt, received, cx, out)?,
+                (false, dir) if self.meet_open(id, dir, pkt, received, cx, out)? => {}
+                (false, _) => flags = ACK,
             }
         }
         let prefaced = self.conns.get(id).preface != Preface::None;

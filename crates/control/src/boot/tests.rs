@@ -382,6 +382,10 @@ fn syn_proxy_options() -> Vec<(&'static str, SynProxy)> {
         ("auto {\n calm 3600\n}", SynProxy { auto: Auto { calm: 3600, ..auto }, ..usual.clone() }),
         ("auto {\n known 0\n}", SynProxy { auto: Auto { known: 0, ..auto }, ..usual.clone() }),
         (
+            "conn_reuse_state {\n established off\n}",
+            SynProxy { reuse: Reuse { established: false, ..reuse }, ..usual.clone() },
+        ),
+        (
             "conn_reuse_state {\n close off\n}",
             SynProxy { reuse: Reuse { close: false, ..reuse }, ..usual.clone() },
         ),

@@ -185,7 +185,8 @@ impl<P: Buffer> Lcore<P> {
         let mut session = Session::pending(fields.ack.wrapping_sub(1), isn, proof.offer);
         session.announced = proof.offer.wscale.and(announced.wscale);
         session.client_window = fields.window;
-        session.heard[Dir::Inbound as usize].window = fields.window;
+        session.heard[Dir::Inbound as usize].window =
+            u32::from(fields.window) << session.scales[Dir::Inbound as usize];
         session.hold = holds(svc, &cx.snap.options.syn_proxy);
         if let Some((value, echo)) = fields.timestamps {
             session.stamp = echo;
@@ -264,9 +265,11 @@ impl<P: Buffer> Lcore<P> {
         Continue(Verdict::Await(id))
     }
 
-    /// Whether a client's segment begins a new connection where an old one is closing: it carries a cookie other than the old one's.
+    /// Whether a client's segment begins a new connection in place of an old one: it carries another cookie, and its numbers are none
+    /// of the old connection's.
     ///
-    /// Then the old connection is gone and the new one asks its server.
+    /// Then the old connection is gone and the new one asks its server. A client that has lost an open connection, and comes again by
+    /// the same port, would otherwise hang: it believes its handshake to be complete.
     pub(crate) fn reopen_proxied(
         &mut self,
         id: ConnId,
@@ -283,7 +286,9 @@ impl<P: Buffer> Lcore<P> {
         }
         let bytes = &pkt.data()[parsed.l3..];
         let Some(fields) = fields(bytes, ip) else { return Continue(()) };
-        let same = self.session(id).is_some_and(|session| session.cookie == fields.ack.wrapping_sub(1));
+        let Some(session) = self.session(id) else { return Continue(()) };
+        let same = session.cookie == fields.ack.wrapping_sub(1) || session.is_own(fields.seq, fields.ack);
+        let expected = session.heard[Dir::Outbound as usize].ack;
         let plain = fields.flags & (tcp::flag::SYN | tcp::flag::FIN | tcp::flag::RST | tcp::flag::ACK)
             == tcp::flag::ACK;
         if same || !plain {
@@ -293,11 +298,16 @@ impl<P: Buffer> Lcore<P> {
         let counters = self.proxy.count(svc.id);
         counters.reused += 1;
         match state {
+            State::Established => counters.reused_established += 1,
             State::Close => counters.reused_close += 1,
             State::TimeWait => counters.reused_time_wait += 1,
             State::FinWait => counters.reused_fin_wait += 1,
             State::CloseWait => counters.reused_close_wait += 1,
             _ => counters.reused_last_ack += 1,
+        }
+        if state == State::Established {
+            // The server learns that nobody speaks to it any more.
+            self.reset(id, Dir::Inbound, expected, cx, out);
         }
         self.close(id, out);
         match self.admit(&fields, proof, received, svc, cx, out) {

@@ -77,7 +77,13 @@ impl Default for Config {
             rs_other: 1,
             max_ack_saved: 10,
             ack_storm_thresh: 100,
-            reuse: Reuse { fin_wait: true, close_wait: true, last_ack: true, ..Reuse::default() },
+            reuse: Reuse {
+                established: true,
+                fin_wait: true,
+                close_wait: true,
+                last_ack: true,
+                ..Reuse::default()
+            },
             synack_rate: 0,
             reset_rate: 100,
             auto: Auto::default(),
@@ -139,9 +145,11 @@ impl Default for Auto {
     }
 }
 
-/// Closing states in which a client's new handshake replaces the old connection.
+/// States in which a client's new handshake replaces the old connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reuse {
+    /// ESTABLISHED: the client has lost the connection and comes again by the same port.
+    pub established: bool,
     /// CLOSE.
     pub close: bool,
     /// TIME_WAIT.
@@ -156,7 +164,14 @@ pub struct Reuse {
 
 impl Default for Reuse {
     fn default() -> Self {
-        Reuse { close: true, time_wait: true, fin_wait: false, close_wait: false, last_ack: false }
+        Reuse {
+            established: false,
+            close: true,
+            time_wait: true,
+            fin_wait: false,
+            close_wait: false,
+            last_ack: false,
+        }
     }
 }
 
@@ -164,6 +179,7 @@ impl Reuse {
     /// Whether a connection in `state` may be replaced.
     pub fn allows(self, state: State) -> bool {
         match state {
+            State::Established => self.established,
             State::Close => self.close,
             State::TimeWait => self.time_wait,
             State::FinWait => self.fin_wait,

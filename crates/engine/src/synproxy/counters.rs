@@ -53,7 +53,7 @@ counters! {
     synsend_qlen => "SYNPROXY_SYNSEND_QLEN",
     /// Acknowledgements of servers dropped as a storm.
     ack_storm => "SYNPROXY_ACK_STORM",
-    /// Resets that neither end would believe.
+    /// Resets that no end would believe.
     bad_reset => "SYNPROXY_BAD_RESET",
     /// Times the proxy stepped before a service under load.
     auto_on => "SYNPROXY_AUTO_ON",
@@ -63,6 +63,8 @@ counters! {
     passed_by => "SYNPROXY_PASSED_BY",
     /// New handshakes that replaced an old connection.
     reused => "SYNPROXY_CONN_REUSED",
+    /// ... that was open: its client had lost it.
+    reused_established => "SYNPROXY_CONN_REUSED_ESTAB",
     /// ... in CLOSE.
     reused_close => "SYNPROXY_CONN_REUSED_CLOSE",
     /// ... in TIME_WAIT.

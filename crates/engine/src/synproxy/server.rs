@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::{Buffer, ether, ipv4, ipv6, proto, tcp};
 
 use super::client::{Received, syn_window};
-use super::offer::{self, MAX_WSCALE, Options, Said};
+use super::offer::{self, Options, Said};
 use super::segment::Segment;
 use super::session::{Heard, Phase, Session, Stamps};
 use super::translate;
@@ -77,6 +77,7 @@ impl<P: Buffer> Lcore<P> {
             let session = self.proxy.sessions.get_mut(at);
             session.phase = Phase::Open;
             session.seq_delta = session.cookie.wrapping_add(1).wrapping_sub(seq);
+            session.sent[Dir::Outbound as usize] = seq;
             self.drop_held(at, out);
             let secs = cx.snap.timeouts.tcp[State::Close as usize];
             self.enter_state(id, State::Close as u8, false, secs);
@@ -89,7 +90,9 @@ impl<P: Buffer> Lcore<P> {
         self.agree(id, seq, options, cx);
         let window = header.window();
         let session = self.proxy.sessions.get_mut(at);
-        session.heard[Dir::Outbound as usize] = Heard { ack: expected, window };
+        // The window of a SYN is never scaled (RFC 7323 2.2).
+        session.heard[Dir::Outbound as usize] = Heard { ack: expected, window: window.into() };
+        session.sent[Dir::Outbound as usize] = seq.wrapping_add(1);
         if session.hold {
             self.open_window(id, window, options, cx, out);
         }
@@ -120,6 +123,7 @@ impl<P: Buffer> Lcore<P> {
             (Some(promised), None) => [session.offer.wscale.unwrap_or(0) as i8, -(promised as i8)],
             (None, _) => [0; 2],
         };
+        session.scales[Dir::Outbound as usize] = session.announced.and(answered.wscale).unwrap_or(0);
         let (scaled, stamped) = (session.offer.wscale.is_some(), session.offer.tsval.is_some());
         if let Some(svc) = cx.snap.services.get(service.index()).and_then(Option::as_ref) {
             self.proxy.learn(
@@ -269,7 +273,8 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
-    /// A segment of an open connection: whether it is one too many of a storm; a client's may begin a new connection.
+    /// A segment of an open connection: whether it is one too many of a storm; a client's may begin a new connection. Whether it counts for
+    /// the state of the connection.
     #[inline(never)]
     pub(crate) fn meet_open(
         &mut self,
@@ -279,19 +284,23 @@ impl<P: Buffer> Lcore<P> {
         received: Received<'_>,
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
-    ) -> Step<()> {
+    ) -> Step<bool> {
         let bytes = &pkt.data()[received.parsed.l3..];
         let l4 = &bytes[usize::from(received.ip.header_len)..usize::from(received.ip.total_len)];
         let conn = self.conns.get(id);
         let (at, service, seq_delta) = (conn.session, conn.service, conn.seq_delta);
-        if !self.proxy.sessions.get_mut(at).hears(l4, dir, seq_delta) {
-            self.proxy.count(service).bad_reset += 1;
-            return drop(DropReason::SynProxyReset);
+        match self.proxy.sessions.get_mut(at).hears(l4, dir, seq_delta) {
+            Word::Counts => {}
+            Word::Asks => return Continue(false),
+            Word::Lie => {
+                self.proxy.count(service).bad_reset += 1;
+                return drop(DropReason::SynProxyReset);
+            }
         }
         match dir {
             Dir::Inbound => match cx.snap.services.get(service.index()).and_then(Option::as_ref) {
-                Some(svc) if svc.syn_proxy => self.reopen_proxied(id, pkt, received, svc, cx, out),
-                _ => Continue(()),
+                Some(svc) if svc.syn_proxy => self.reopen_proxied(id, pkt, received, svc, cx, out)?,
+                _ => {}
             },
             Dir::Outbound => {
                 let most = cx.snap.options.syn_proxy.ack_storm_thresh;
@@ -299,9 +308,9 @@ impl<P: Buffer> Lcore<P> {
                     self.proxy.count(service).ack_storm += 1;
                     return drop(DropReason::SynProxyStorm);
                 }
-                Continue(())
             }
         }
+        Continue(true)
     }
 
     /// Shifts a segment of an open connection.
@@ -395,27 +404,69 @@ fn header_len(tuple: &Tuple) -> usize {
     }
 }
 
+/// How far a peer may go beyond the window noted here, in bytes: more than the clients of a held-back server are told.
+const SLACK: u32 = 1 << 20;
+
+/// What a segment of an open connection is for the connection's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// What it says.
+    Counts,
+    /// A reset that its receiver will question (a challenge acknowledgement): nothing yet.
+    Asks,
+    /// A reset that its receiver will ignore.
+    Lie,
+}
+
 impl Session {
-    /// Notes how far the sender of a segment has heard the other side; `false` for a reset that the other side would not believe,
-    /// because its number is not where that side goes on hearing (RFC 5961 3.2). Without this, a blind reset would end the entry of a
-    /// connection both ends still keep.
-    fn hears(&mut self, l4: &[u8], dir: Dir, seq_delta: u32) -> bool {
-        let Some(header) = tcp::Header::parse(l4) else { return true };
-        if header.flags() & tcp::flag::RST != 0 {
-            // The number as the other side will read it.
-            let seq = match dir {
-                Dir::Inbound => header.seq().wrapping_add(seq_delta),
-                Dir::Outbound => header.seq().wrapping_add(self.seq_delta),
+    /// Notes how far the sender of a segment has come and has heard the other side, and judges a reset as that other side will
+    /// (RFC 5961 3.2): without this, a blind one would end the entry of a connection that both ends still keep.
+    fn hears(&mut self, l4: &[u8], dir: Dir, seq_delta: u32) -> Word {
+        let Some(header) = tcp::Header::parse(l4) else { return Word::Counts };
+        let (flags, seq) = (header.flags(), header.seq());
+        // What to add to numbers of this side for the other to read.
+        let (own, other, delta) = match dir {
+            Dir::Inbound => (Dir::Inbound as usize, Dir::Outbound as usize, seq_delta),
+            Dir::Outbound => (Dir::Outbound as usize, Dir::Inbound as usize, self.seq_delta),
+        };
+        let back = match dir {
+            Dir::Inbound => self.seq_delta,
+            Dir::Outbound => seq_delta,
+        };
+        let Heard { ack: expected, window } = self.heard[other];
+        let ahead = seq.wrapping_add(delta).wrapping_sub(expected);
+        let under_way = self.sent[own].wrapping_add(delta).wrapping_sub(expected);
+        if flags & tcp::flag::RST != 0 {
+            return match ahead {
+                // What was sent before it may still be under way.
+                _ if ahead <= under_way && under_way <= window.saturating_add(SLACK) => Word::Counts,
+                _ if ahead <= window => Word::Asks,
+                _ => Word::Lie,
             };
-            let Heard { ack, window } = self.heard[dir.opposite() as usize];
-            return seq.wrapping_sub(ack) <= u32::from(window.max(1)) << MAX_WSCALE;
         }
-        let heard = &mut self.heard[dir as usize];
-        let ahead = header.ack().wrapping_sub(heard.ack) as i32 >= 0;
-        if ahead && header.flags() & (tcp::flag::ACK | tcp::flag::SYN) == tcp::flag::ACK {
-            *heard = Heard { ack: header.ack(), window: header.window() };
+        let data = l4.len() - header.header_len();
+        let len = data as u32 + u32::from(flags & tcp::flag::FIN != 0);
+        let end = ahead.wrapping_add(len);
+        // As a number that only grows, since it may be ahead of what was heard.
+        if len > 0 && end <= window.saturating_add(SLACK) && end.wrapping_sub(under_way) as i32 > 0 {
+            self.sent[own] = seq.wrapping_add(len);
         }
-        true
+        if flags & (tcp::flag::ACK | tcp::flag::SYN) == tcp::flag::ACK {
+            let heard = &mut self.heard[own];
+            let forth = header.ack().wrapping_sub(heard.ack);
+            // Of what was sent to it, and no more (RFC 5961 5.2).
+            if forth <= self.sent[other].wrapping_add(back).wrapping_sub(heard.ack) {
+                *heard = Heard { ack: header.ack(), window: u32::from(header.window()) << self.scales[own] };
+            }
+        }
+        Word::Counts
+    }
+
+    /// Whether the numbers of a client's segment are this connection's, as far as anything of it may still be under way.
+    pub(super) fn is_own(&self, seq: u32, ack: u32) -> bool {
+        let behind = |end: u32, number: u32| end.wrapping_sub(number) <= SLACK;
+        let [client, server] = self.sent;
+        behind(client, seq) && behind(server.wrapping_add(self.seq_delta), ack)
     }
 
     /// Whether a server's segment is one more of more equal acknowledgements than `most`.

@@ -37,6 +37,10 @@ pub struct Session {
     pub hold: bool,
     /// What each side has heard of the other so far, by the direction in which it says so.
     pub heard: [Heard; 2],
+    /// The sequence number after the last that each side has sent, in its own numbers.
+    pub sent: [u32; 2],
+    /// How far windows in the packets of each side are shifted, 0 to 14.
+    pub scales: [u8; 2],
     /// The server's last acknowledgement without data, and how often it came in a row.
     pub storm: Storm,
     pub(super) held: List,
@@ -67,8 +71,8 @@ pub enum Stamps {
 pub struct Heard {
     /// Its greatest acknowledgement.
     pub ack: u32,
-    /// Its last window, not scaled.
-    pub window: u16,
+    /// Its last window in bytes.
+    pub window: u32,
 }
 
 /// Equal acknowledgements in a row.
@@ -109,6 +113,8 @@ impl Session {
             others: 0,
             hold: false,
             heard: [Heard { ack: cookie.wrapping_add(1), window: 0 }, Heard::default()],
+            sent: [client_isn.wrapping_add(1), 0],
+            scales: [offer.wscale.unwrap_or(0), 0],
             storm: Storm::default(),
             held: List { first: NIL, last: NIL, len: 0 },
         }

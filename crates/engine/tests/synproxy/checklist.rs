@@ -403,6 +403,7 @@ fn closing(sim: &mut Sim, state: ConnState) -> Client {
 #[test]
 fn c115_a_new_handshake_replaces_a_closing_connection_where_that_is_allowed() {
     let only = |state| Reuse {
+        established: false,
         close: state == ConnState::Close,
         time_wait: state == ConnState::TimeWait,
         fin_wait: state == ConnState::FinWait,

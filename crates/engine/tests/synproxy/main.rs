@@ -9,6 +9,8 @@
 mod auto;
 mod checklist;
 mod example;
+mod numbers;
+mod requirements;
 #[path = "../seen/mod.rs"]
 mod seen;
 mod strength;

@@ -369,6 +369,12 @@ pub(super) const KEYS: &[Key] = &[
         "ipvs_defs/tcp/synproxy/conn_reuse_state",
         "States in which a client's new handshake replaces the old connection.",
     ),
+    switch(
+        "ipvs_defs/tcp/synproxy/conn_reuse_state/established",
+        "on",
+        "ESTABLISHED: the client has lost the connection and comes again by the same port. Its server is told by a reset.",
+        |c| &mut c.options.syn_proxy.reuse.established,
+    ),
     switch("ipvs_defs/tcp/synproxy/conn_reuse_state/close", "on", "CLOSE.", |c| {
         &mut c.options.syn_proxy.reuse.close
     }),
