@@ -101,6 +101,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let crew = Crew::hire(&plan, &mut devices, readers, mail)?;
     let mut controller = Controller::new(state, publisher, boxes, Devices::new(devices, pool), clock);
     let mut file = File::apply(&config, &mut controller)?;
+    // Before the first script: packet memory is none of its business.
+    dpdk::keep_files().map_err(|reason| Failure::System { what: "list open files", reason })?;
     let keepalived = args.keepalived.as_deref().map(|path| Keepalived::start(path, &mut controller));
     let mut keepalived = keepalived.transpose().map_err(Failure::Keepalived)?;
     // Devices run now: what their links are like is known before anybody can ask.

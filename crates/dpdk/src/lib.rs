@@ -33,6 +33,7 @@
 mod device;
 mod eal;
 mod error;
+mod files;
 mod huge;
 pub mod lcore;
 mod logs;
@@ -48,6 +49,7 @@ pub mod ring;
 pub use device::{DeviceSpec, Driver};
 pub use eal::{Eal, EalConfig, Memory, Picked};
 pub use error::Error;
+pub use files::keep_files;
 pub use huge::HugePages;
 pub use mbuf::{BURST, Burst, L4, Mbuf, free_bulk};
 pub use pci::PciAddress;

@@ -132,7 +132,9 @@ impl Http {
     }
 
     async fn exchange(&self, page: &Page, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
-        let handshake = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream));
+        // Some servers that check tools talk to know names as everybody writes them only.
+        let mut http = hyper::client::conn::http1::Builder::new();
+        let handshake = http.title_case_headers(true).handshake::<_, Empty<Bytes>>(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(|error| format!("HTTP: {error}"))?;
         let (version, close) = super::version(self.protocol);
         let mut request = Request::builder()
@@ -223,9 +225,9 @@ mod tests {
         let (outcome, heard) = ask(HttpProtocol::V10, page(None, None), answer);
         assert_eq!(outcome, Ok(()));
         let plain =
-            "PROXY UNKNOWN\r\nGET /a?b HTTP/1.0\r\nuser-agent: KeepAliveClient\r\nhost: www.example\r\n\r\n";
+            "PROXY UNKNOWN\r\nGET /a?b HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: www.example\r\n\r\n";
         assert_eq!(heard, plain);
-        let closing = plain.replace("example\r\n", "example\r\nconnection: close\r\n");
+        let closing = plain.replace("example\r\n", "example\r\nConnection: close\r\n");
         assert_eq!(ask(HttpProtocol::V10Close, page(None, None), answer).1, closing);
         assert_eq!(ask(HttpProtocol::V11, page(None, None), answer).1, closing.replace("1.0", "1.1"));
     }
