@@ -43,13 +43,12 @@ pub fn options(options: &ServiceOptions) -> Result<(), Status> {
         expire_quiescent: _,
         proxy_protocol: _,
         quic,
-        dest_check,
+        dest_check: _,
         echo: _,
     } = options;
     let asked = [
         (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),
         (*quic, "quic (--quic)"),
-        (dest_check.passive.is_some(), "passive checks (--dest-check)"),
     ];
     match asked.into_iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(lacking(format!("{what}: not there yet"))),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use engine::access::{Access, List};
 use engine::forward::snat::Rule;
+use engine::health::Check;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::limit::Limit;
 use engine::link::Link;
@@ -38,6 +39,7 @@ pub fn compile(state: &State) -> Snapshot {
         marks: state.marks.iter().filter_map(|marking| mark(state, marking)).collect(),
         dests,
         laddrs: state.laddrs().collect(),
+        clock: state.clock.clone(),
         templates: Arc::clone(&state.templates),
         timeouts: state.timeouts.clone(),
         options: state.options.clone(),
@@ -184,7 +186,9 @@ fn hashing(flags: u8) -> Hashing {
 fn dests(state: &State) -> Vec<Option<Dest>> {
     let compiled = |(id, dest): (u32, Option<&crate::rows::Dest>)| {
         let dest = dest?;
-        let asked = state.service_in(dest.service).and_then(|service| endpoint(&service.key));
+        let service = state.service_in(dest.service);
+        let rule = service.and_then(|service| service.spec.options.dest_check.passive);
+        let asked = service.and_then(|service| endpoint(&service.key));
         let port = match (dest.addr.port(), asked) {
             // The port the client asked for.
             (0, Some((_, vip))) => vip.port(),
@@ -202,6 +206,7 @@ fn dests(state: &State) -> Vec<Option<Dest>> {
                 lower: dest.spec.lower,
                 occupancy,
             }),
+            check: rule.map(|rule| Check { rule, health: dest.health.clone() }),
         })
     };
     (0..).zip(state.dests.all()).map(compiled).collect()

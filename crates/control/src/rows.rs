@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use engine::health::Health;
 use engine::ids::{DestId, LinkId, PortId, ServiceId};
 use engine::limit::Occupancy;
 use engine::sched::Scheduler;
@@ -50,6 +51,8 @@ pub struct Dest {
     pub forwarding: Forwarding,
     /// How many connections it has on all workers; counted while `spec` limits them.
     pub occupancy: Option<Occupancy>,
+    /// What passing packets showed of it.
+    pub health: Health,
 }
 
 /// A set of addresses, networks or ports.

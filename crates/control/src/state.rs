@@ -10,7 +10,7 @@ use engine::persist::Templates;
 use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use engine::synproxy::config::MasterKey;
-use engine::tick::Tick;
+use engine::tick::{Clock, Tick};
 use model::options::AccessSubject;
 use model::rule::Marking;
 use model::{MacAddr, ServiceKey};
@@ -42,6 +42,8 @@ pub struct State {
     pub(crate) sets: Ordered<String, IpSet>,
     pub(crate) timeouts: Timeouts,
     pub(crate) options: Options,
+    /// What workers tell the time to.
+    pub(crate) clock: Clock,
     /// What gives packets a mark, in the order it is asked.
     pub(crate) marks: Vec<Marking>,
     /// What workers remember of clients of persistent services; not configured, and never replaced once they run.
@@ -79,6 +81,7 @@ impl State {
             sets: Ordered::default(),
             timeouts: Timeouts::default(),
             options: Options::default(),
+            clock: Clock::default(),
             marks: Vec::new(),
             templates: Arc::default(),
             ports,

@@ -321,6 +321,7 @@ impl<P: Buffer> Lcore<P> {
                     let (service, client) = (conn.service, self.conns.tuple(id, Dir::Inbound).source());
                     self.proxy.proved(service, client.ip(), &cx.snap.options.syn_proxy, cx.now);
                 }
+                self.judge(id, old as u8, new as u8, cx);
                 self.enter_state(
                     id,
                     new as u8,
@@ -336,7 +337,12 @@ impl<P: Buffer> Lcore<P> {
                 Side::Server if conn.forwarding == Forwarding::Snat => Side::Client,
                 side => side,
             };
-            let new = UdpState::from_number(conn.state).next(side);
+            let old = UdpState::from_number(conn.state);
+            let new = old.next(side);
+            if new != old {
+                self.judge(id, old as u8, new as u8, cx);
+            }
+            let conn = self.conns.get(id);
             let secs =
                 if conn.conn_timeout == 0 { cx.snap.timeouts.udp[new as usize] } else { conn.conn_timeout };
             self.conns.get_mut(id).state = new as u8;

@@ -41,8 +41,11 @@ impl<P: Buffer> Lcore<P> {
         };
         let key = key(svc, persistence, probe, call, cx);
         let quiesce = cx.snap.options.expire_quiescent_template;
-        let serves =
-            |(id, generation)| cx.snap.dest(id, generation).is_some_and(|dest| !quiesce || dest.weight > 0);
+        let serves = |(id, generation)| {
+            cx.snap
+                .dest(id, generation)
+                .is_some_and(|dest| !quiesce || dest.weight > 0 && !dest.is_inhibited())
+        };
         let chosen = match cx.snap.templates.find(&key, cx.now, serves) {
             Some(chosen) => chosen,
             None => {

@@ -189,6 +189,7 @@ impl<P: Buffer> Lcore<P> {
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         self.expire(snap, now, out);
         let me = (self.config.id.index(), usize::from(self.config.workers));
+        snap.clock.tell(now);
         self.templates.sweep(me, TEMPLATE_BUDGET, now);
         let mut events: ArrayVec<NeighEvent<P>, BURST> = ArrayVec::new();
         // One entry gives up a whole queue at most; what does not fit is handled at once.
@@ -220,6 +221,9 @@ impl<P: Buffer> Lcore<P> {
             expired.extend(std::iter::from_fn(|| self.conns.next_expired(now, &mut budget)).take(BURST));
             black_box(expired.iter().fold(0, |mix, &id| mix ^ self.conns.warm_removal(id)));
             for &id in &expired {
+                if self.expires_unanswered(id) && !self.is_pending(id) {
+                    self.blame(id, cx);
+                }
                 if self.conns.get(id).preface == Preface::Sent && self.repeat_header(id, cx, out) {
                     continue;
                 }

@@ -16,6 +16,7 @@ mod drain;
 mod flat;
 pub mod flow;
 pub mod forward;
+pub mod health;
 pub mod icmp;
 pub mod ids;
 pub mod l3;

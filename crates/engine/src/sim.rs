@@ -415,6 +415,7 @@ pub mod world {
                 forwarding: Forwarding::FullNat,
                 weight: n as u32 + 1,
                 limit: None,
+                check: None,
             }));
         }
         snap.services.push(Some(Service {

@@ -17,6 +17,7 @@ use model::options::{EchoPolicy, ProxyProtocol};
 use crate::access::Access;
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
+use crate::health::Check;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::limit::{Limit, Occupancy};
 use crate::link::{Link, Mac};
@@ -27,6 +28,7 @@ use crate::route::{Kind, RouteTable};
 use crate::sched::Table;
 use crate::steer::Rss;
 use crate::synproxy;
+use crate::tick::Clock;
 
 /// Everything configured.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub dests: Vec<Option<Dest>>,
     /// Local addresses in use by services, with the link return traffic comes in by.
     pub laddrs: HashMap<IpAddr, LinkId, RandomState>,
+    /// What workers tell the time to.
+    pub clock: Clock,
     /// Which server clients of persistent services have.
     pub templates: Arc<Templates>,
     /// Idle timeouts by protocol and state.
@@ -200,13 +204,23 @@ pub struct Dest {
     pub weight: u32,
     /// How many connections it may have, if that is said.
     pub limit: Option<Limit>,
+    /// How passing packets tell that it is dead, if they do.
+    pub check: Option<Check>,
 }
 
 impl Dest {
     /// Whether it takes new connections now.
     #[inline(always)]
     pub fn is_open(&self) -> bool {
-        self.weight > 0 && self.occupancy().is_none_or(|occupancy| !occupancy.is_full())
+        self.weight > 0
+            && self.occupancy().is_none_or(|occupancy| !occupancy.is_full())
+            && !self.is_inhibited()
+    }
+
+    /// Whether passing packets have shown that it is dead.
+    #[inline(always)]
+    pub fn is_inhibited(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.health.is_inhibited())
     }
 
     /// How many connections it has, if that is limited.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Engine time: coarse, monotonic, always handed in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Milliseconds since an arbitrary start. Never read inside the engine.
@@ -30,5 +32,22 @@ impl Tick {
 impl From<Duration> for Tick {
     fn from(d: Duration) -> Self {
         Tick(u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The latest time that any worker told. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    /// What was told last.
+    #[inline(always)]
+    pub fn now(&self) -> Tick {
+        Tick(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Tells the time.
+    pub fn tell(&self, now: Tick) {
+        self.0.fetch_max(now.0, Ordering::Relaxed);
     }
 }

@@ -51,6 +51,7 @@ fn snapshot(forwarding: Forwarding, change: impl Fn(&mut Service)) -> Snapshot {
                 forwarding,
                 weight: 1,
                 limit: None,
+                check: None,
             }));
         }
         let like = snap.services[0].clone().expect("the first service");

@@ -50,6 +50,7 @@ fn snapshot(rule: impl Fn(Names) -> Rule) -> Snapshot {
             forwarding: Forwarding::Snat,
             weight: 1,
             limit: None,
+            check: None,
         }));
         let like = snap.services[0].clone().expect("the first service");
         snap.services.push(Some(Service {

@@ -116,20 +116,22 @@ impl Look<'_> {
         let name = format!("  -> {name:<28}");
         let DestEntry { spec, active, inactive, .. } = dest;
         let conns = format!("{active:<10} {inactive:<10}");
+        // What counts: a server found dead takes none.
+        let weight = if dest.inhibited { 0 } else { spec.weight };
         let forward = forwarding(spec.forwarding);
         match self.columns {
             Columns::Plain => {
-                writeln!(out, "{name} {forward:<7} {:<6} {conns}{}", spec.weight, state(dest))
+                writeln!(out, "{name} {forward:<7} {weight:<6} {conns}{}", state(dest))
             }
             Columns::Tunnels => {
                 let tunnel = tunnel(spec.forwarding);
-                writeln!(out, "{name} {forward:<7} {tunnel:<13} {:<6} {conns}", spec.weight)
+                writeln!(out, "{name} {forward:<7} {tunnel:<13} {weight:<6} {conns}")
             }
             Columns::Stats(digits) => writeln!(out, "{name}{}", counters(&dest.counters, digits)),
             Columns::Rates(digits) => writeln!(out, "{name}{}", dest_rates(&dest.rates, digits)),
             Columns::Thresholds => writeln!(out, "{name} {:<10} {:<10} {conns}", spec.upper, spec.lower),
             Columns::Persistent => {
-                writeln!(out, "{name} {:<9} {:<11} {conns}", spec.weight, dest.persistent)
+                writeln!(out, "{name} {weight:<9} {:<11} {conns}", dest.persistent)
             }
         }
     }

@@ -85,6 +85,8 @@ fn entry(
 
 fn dest(state: &State, id: DestId, reading: crate::meter::Reading, persistent: u32) -> Option<DestEntry> {
     let (_, dest) = state.dest_in(id)?;
+    let service = state.service_in(dest.service);
+    let checked = service.is_some_and(|service| service.spec.options.dest_check.passive.is_some());
     Some(DestEntry {
         addr: dest.addr,
         spec: dest.spec,
@@ -93,7 +95,7 @@ fn dest(state: &State, id: DestId, reading: crate::meter::Reading, persistent: u
         active: reading.active,
         inactive: reading.inactive,
         persistent,
-        inhibited: false,
+        inhibited: checked && dest.health.is_inhibited(),
         overloaded: dest.occupancy.as_ref().is_some_and(|occupancy| occupancy.is_full()),
     })
 }

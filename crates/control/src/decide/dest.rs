@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use engine::health::Health;
 use engine::ids::DestId;
 use engine::limit::Occupancy;
 use model::dest::TunnelCsum;
@@ -32,7 +33,14 @@ pub(super) fn add(
     unicast(addr.ip(), "server")?;
     fits_options(key, &old.spec.options, addr, spec)?;
     let forwarding = check(key, addr, spec)?;
-    let dest = Dest { service, addr, spec: *spec, forwarding, occupancy: occupancy(spec, None) };
+    let dest = Dest {
+        service,
+        addr,
+        spec: *spec,
+        forwarding,
+        occupancy: occupancy(spec, None),
+        health: Health::new(&state.clock),
+    };
     let (id, generation) = state.dests.vacant();
     let mut parent = old.clone();
     parent.dests.push(DestId(id));
@@ -53,8 +61,14 @@ pub(super) fn edit(
     let Some((id, old)) = state.find_dest(service, addr) else { return no_dest(key, addr) };
     fits_options(key, &parent.spec.options, addr, spec)?;
     let forwarding = check(key, addr, spec)?;
-    let dest =
-        Dest { spec: *spec, forwarding, occupancy: occupancy(spec, old.occupancy.clone()), ..old.clone() };
+    let dest = Dest {
+        spec: *spec,
+        forwarding,
+        occupancy: occupancy(spec, old.occupancy.clone()),
+        // Who edits it knows better than what was seen of it.
+        health: Health::new(&state.clock),
+        ..old.clone()
+    };
     let mut rows = vec![Row::Dest(id, Some((state.dests.generation(id.0), dest)))];
     if spec.weight != old.spec.weight {
         let mut parent = parent.clone();

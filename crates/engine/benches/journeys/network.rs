@@ -207,6 +207,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
             forwarding,
             weight: 1,
             limit: None,
+            check: None,
         }));
     }
     snap.services.push(Some(Service {

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 
 use super::table::{Table, gcd};
-use super::{Ask, hash, source, usable, usable_after};
+use super::{Ask, hash, inhibited, source, usable, usable_after};
 use crate::snapshot::{Dest, Service, Snapshot};
 
 pub(super) fn pick<'s>(svc: &Service, snap: &'s Snapshot, ask: &Ask) -> Option<&'s Dest> {
@@ -20,7 +20,7 @@ pub(super) fn pick<'s>(svc: &Service, snap: &'s Snapshot, ask: &Ask) -> Option<&
     let first = slot(0);
     let at = server(first)?;
     usable(svc, snap, at).or_else(|| {
-        if !svc.hashing.fallback {
+        if !svc.hashing.fallback && !inhibited(svc, snap, at) {
             return None;
         }
         (0..source::TRIES)

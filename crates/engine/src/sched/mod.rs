@@ -228,6 +228,12 @@ fn usable<'s>(svc: &Service, snap: &'s Snapshot, at: usize) -> Option<&'s Dest> 
     snap.dests.get(id.index())?.as_ref().filter(|dest| dest.is_open())
 }
 
+/// Whether the server at position `at` was found dead: its clients go to others meanwhile, as if it had weight 0.
+fn inhibited(svc: &Service, snap: &Snapshot, at: usize) -> bool {
+    let dest = svc.dests.get(at).and_then(|id| snap.dests.get(id.index())?.as_ref());
+    dest.is_some_and(Dest::is_inhibited)
+}
+
 /// Every server of `svc` that takes new connections, once round from the one after position `at`.
 fn usable_after<'s>(svc: &Service, snap: &'s Snapshot, at: usize) -> impl Iterator<Item = &'s Dest> {
     let n = svc.dests.len();

@@ -10,7 +10,7 @@ use arrayvec::ArrayString;
 use md5::{Digest, Md5};
 
 use super::table::{Table, gcd};
-use super::{Ask, usable};
+use super::{Ask, inhibited, usable};
 use crate::snapshot::{Dest, Service, Snapshot};
 
 /// Points of the smallest weight.
@@ -22,8 +22,11 @@ pub(super) fn pick<'s>(svc: &Service, snap: &'s Snapshot, ask: &Ask) -> Option<&
     let Some(Table::Ring(points)) = svc.hashing.table.as_deref() else { return None };
     let place = client(ask.tuple.source().ip());
     let after = points.partition_point(|&(point, _)| point < place);
-    let &(_, at) = points.get(after).or_else(|| points.first())?;
-    usable(svc, snap, at as usize)
+    let mut round = points[after..].iter().chain(&points[..after]).map(|&(_, at)| at as usize);
+    let at = round.next()?;
+    // The points of a server that was found dead are, meanwhile, those of the next.
+    let at = if inhibited(svc, snap, at) { round.find(|&at| !inhibited(svc, snap, at))? } else { at };
+    usable(svc, snap, at)
 }
 
 /// The points of all servers with their positions in `servers`, ascending.

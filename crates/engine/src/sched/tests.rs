@@ -44,6 +44,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
             forwarding: Forwarding::FullNat,
             weight,
             limit: None,
+            check: None,
         })
     });
     Snapshot { services: vec![Some(service)], dests: dests.collect(), ..Snapshot::default() }.index()

@@ -70,6 +70,7 @@ impl<P: Buffer> Lcore<P> {
         }
         if flags & tcp::flag::RST != 0 {
             self.proxy.count(service).rs_refused += 1;
+            self.blame(id, cx);
             if self.ask_other(id, cx, out) {
                 return Break(Verdict::Consumed);
             }
@@ -98,6 +99,7 @@ impl<P: Buffer> Lcore<P> {
         }
         let secs = cx.snap.timeouts.tcp[State::Established as usize];
         self.conns.touch(id, cx.now);
+        self.judge(id, State::SynSent as u8, State::Established as u8, cx);
         self.enter_state(id, State::Established as u8, true, secs);
         Break(Verdict::Release(id))
     }
@@ -175,6 +177,7 @@ impl<P: Buffer> Lcore<P> {
         let session = self.proxy.sessions.get_mut(at);
         if session.retries >= cx.snap.options.syn_proxy.rs_syn_max_retry {
             self.proxy.count(service).rs_timeout += 1;
+            self.blame(id, cx);
             if self.ask_other(id, cx, out) {
                 return true;
             }
