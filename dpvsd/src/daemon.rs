@@ -146,7 +146,7 @@ fn serve(
                 controller.serve(rest.into_iter());
                 for Asked { request, reply, peer } in files {
                     if let Request::Files(about) = request {
-                        if about != Files::Instances {
+                        if !matches!(about, Files::Instances | Files::Health) {
                             log::info!("files=\"{about:?}\" {peer}");
                         }
                         let told = about_files(about, controller, file, keepalived.as_mut());
@@ -213,9 +213,7 @@ fn about_files(
     file: &mut File,
     keepalived: Option<&mut Keepalived>,
 ) -> Result<Reply, Status> {
-    let none = || {
-        Status::new(Code::NotFound, "the daemon was started without --keepalived: there is no VRRP instance")
-    };
+    let none = || Status::new(Code::NotFound, "the daemon was started without --keepalived FILE");
     match about {
         Files::Reload => {
             let told = reload(controller, file, keepalived);
@@ -224,6 +222,7 @@ fn about_files(
         Files::Vrrp { instance, role } => {
             keepalived.ok_or_else(none)?.vrrp(&instance, role, controller).map(|()| Reply::Done)
         }
+        Files::Health => Ok(Reply::Health(keepalived.ok_or_else(none)?.report())),
         Files::Instances => Ok(Reply::Vrrp(keepalived.ok_or_else(none)?.instances(controller))),
     }
 }

@@ -9,7 +9,7 @@ use desired::remarks::{self, Reader};
 use desired::{Rest, Running};
 use keepalived_conf::keepalived::{self as file, Config};
 use model::net::VrrpRole;
-use sockopt::reply::VrrpEntry;
+use sockopt::reply::{HealthEntry, VrrpEntry};
 use sockopt::{Code, Set, Status};
 
 use crate::controller::{Controller, Source};
@@ -115,6 +115,11 @@ impl Keepalived {
         self.vips = after;
         self.beat(controller);
         Ok(())
+    }
+
+    /// Every service with its servers.
+    pub fn report(&self) -> Vec<HealthEntry> {
+        self.book.report()
     }
 
     /// Every instance of VRRP.

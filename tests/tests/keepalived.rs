@@ -110,6 +110,8 @@ fn servers_are_in_service_while_they_are_well() {
         let page = lab.file("server2/www/health");
         std::fs::remove_file(&page)?;
         become_(lab, "11 1, 12 0, 13 1")?;
+        let health = lab.director.dpip("health show")?;
+        assert!(health.contains("HTTP_GET: /health: status 404"), "{health}");
         assert_eq!(held.fetch()?.len(), 6);
         std::fs::write(&page, "well again\n")?;
         become_(lab, "11 1, 12 1, 13 1")?;

@@ -57,6 +57,36 @@ pub enum Reply {
     Told(Vec<String>),
     /// To [`crate::Files::Instances`].
     Vrrp(Vec<VrrpEntry>),
+    /// To [`crate::Files::Health`].
+    Health(Vec<HealthEntry>),
+}
+
+/// A `virtual_server` of the keepalived.conf.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct HealthEntry {
+    /// What clients address, as the file has it.
+    pub service: String,
+    /// Whether it has the weight it needs.
+    pub quorum: bool,
+    /// Whether its sorry server serves.
+    pub sorry: bool,
+    /// Its real servers, in file order.
+    pub servers: Vec<ServerHealth>,
+}
+
+/// A real server of the keepalived.conf.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ServerHealth {
+    /// Its address, as the file has it.
+    pub server: SocketAddr,
+    /// Whether none of its checkers has failed.
+    pub alive: bool,
+    /// Its weight, with what checkers add to it.
+    pub weight: u32,
+    /// Checkers, whatever they say.
+    pub checkers: u32,
+    /// Of those that have failed, the reasons.
+    pub failed: Vec<String>,
 }
 
 /// A VRRP instance of the keepalived.conf.

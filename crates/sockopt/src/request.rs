@@ -44,6 +44,8 @@ pub enum Files {
     },
     /// List VRRP instances. The answer is [`crate::Reply::Vrrp`].
     Instances,
+    /// List the servers of the keepalived.conf and how they are. The answer is [`crate::Reply::Health`].
+    Health,
 }
 
 impl Request {

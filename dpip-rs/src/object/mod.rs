@@ -4,6 +4,7 @@
 pub mod addr;
 pub mod config;
 pub mod drops;
+pub mod health;
 pub mod ipset;
 pub mod link;
 pub mod neigh;
@@ -18,7 +19,7 @@ use crate::args::Call;
 use crate::failure::Failure;
 
 /// Every object, in the order of the help.
-pub static OBJECTS: [&Object; 10] = [
+pub static OBJECTS: [&Object; 11] = [
     &link::OBJECT,
     &addr::OBJECT,
     &route::OBJECT,
@@ -27,6 +28,7 @@ pub static OBJECTS: [&Object; 10] = [
     &ipset::OBJECT,
     &drops::OBJECT,
     &synproxy::OBJECT,
+    &health::OBJECT,
     &vrrp::OBJECT,
     &config::OBJECT,
 ];

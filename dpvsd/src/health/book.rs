@@ -13,6 +13,7 @@ use keepalived_conf::keepalived::object::{RealServer, Service, Target};
 use keepalived_conf::keepalived::script::Script;
 use model::{DestSpec, ServiceKey};
 use sockopt::Set;
+use sockopt::reply::{HealthEntry, ServerHealth};
 
 use super::plan::{Plan, Planner};
 use super::pool::{CheckerId, Keep, Member, Notice, Pool};
@@ -34,6 +35,8 @@ pub struct Book {
     services: Vec<Vec<usize>>,
     /// By block and member: its checkers.
     watched_by: HashMap<(usize, usize), Vec<CheckerId>>,
+    /// Of checkers that have failed: why.
+    reasons: HashMap<CheckerId, String>,
     last_id: CheckerId,
 }
 
@@ -49,10 +52,12 @@ pub struct Entry {
 }
 
 /// What a checker found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It changed its mind: whether its server is well.
-    Turn(CheckerId, bool),
+    /// Its server is well.
+    Up(CheckerId),
+    /// It is not, and why.
+    Down(CheckerId, String),
     /// What it adds to its server's weight.
     Weight(CheckerId, i64),
 }
@@ -151,6 +156,7 @@ impl Book {
             let id = match kept {
                 Some((id, state)) => {
                     found.failed.extend(state.failed.contains(&id).then_some(id));
+                    self.reasons.extend(before.reasons.get(&id).map(|reason| (id, reason.clone())));
                     found.corrections.extend(state.corrections.get(&id).map(|add| (id, *add)));
                     id
                 }
@@ -179,13 +185,20 @@ impl Book {
     pub fn take(&mut self, events: &[Event]) -> (Vec<Set>, Due) {
         let (mut blocks, mut due) = (BTreeSet::new(), Due::new());
         for event in events {
-            let (Event::Turn(id, _) | Event::Weight(id, _)) = *event;
+            let (Event::Up(id) | Event::Down(id, _) | Event::Weight(id, _)) = *event;
             // The configuration may have forgotten it meanwhile.
             let Some(entry) = self.checkers.get(&id) else { continue };
             let pool = &mut self.pools[entry.block];
-            let notices = match *event {
-                Event::Turn(id, up) => pool.turn(entry.member, id, up),
-                Event::Weight(id, add) => pool.correct(entry.member, id, add),
+            let notices = match event {
+                Event::Up(id) => {
+                    self.reasons.remove(id);
+                    pool.turn(entry.member, *id, true)
+                }
+                Event::Down(id, reason) => {
+                    self.reasons.insert(*id, reason.clone());
+                    pool.turn(entry.member, *id, false)
+                }
+                Event::Weight(id, add) => pool.correct(entry.member, *id, *add),
             };
             let service = &self.config.services[entry.block];
             let servers = &service.real_servers;
@@ -227,6 +240,38 @@ impl Book {
         };
         let blocks = (0..).zip(&self.config.services).filter(|(_, service)| service.ha_suspend);
         blocks.map(|(block, _)| block).filter(away).collect()
+    }
+
+    /// Every block with its servers, for people.
+    pub fn report(&self) -> Vec<HealthEntry> {
+        let blocks = self.config.services.iter().zip(&self.pools).enumerate();
+        let entry = |(block, (service, pool)): (usize, (&Service, &Pool))| HealthEntry {
+            service: service.target.to_string(),
+            quorum: pool.in_quorum,
+            sorry: pool.sorry_serves,
+            servers: (0..)
+                .zip(&service.real_servers)
+                .map(|(nth, server)| self.health(block, nth, server))
+                .collect(),
+        };
+        blocks.map(entry).collect()
+    }
+
+    fn health(&self, block: usize, nth: usize, server: &RealServer) -> ServerHealth {
+        let member = &self.pools[block].members[nth];
+        let failed = member.failed.iter().map(|id| {
+            let kind =
+                self.checkers.get(id).and_then(|entry| entry.plan.label.split(' ').next()).unwrap_or("?");
+            format!("{kind}: {}", self.reasons.get(id).map_or("not tested yet", String::as_str))
+        });
+        let checkers = self.watched_by.get(&(block, nth)).map_or(0, Vec::len);
+        ServerHealth {
+            server: address(server),
+            alive: member.alive(),
+            weight: member.weight(),
+            checkers: u32::try_from(checkers).unwrap_or(u32::MAX),
+            failed: failed.collect(),
+        }
     }
 
     /// How many servers are alive, of how many.
@@ -371,14 +416,14 @@ mod tests {
         let (mut book, due) = one_and_two();
         assert_eq!(due, ["quorum of 192.0.2.1:80 gained"]);
         assert_eq!(table(&book), ["10.0.0.1:80 1", "10.0.0.2:80 1"]);
-        let (steps, due) = book.take(&[Event::Turn(1, false)]);
+        let (steps, due) = book.take(&[Event::Down(1, "gone".into())]);
         let key = book.import.services[0].key.clone();
         assert_eq!(steps, [Set::DelDest(key, "10.0.0.1:80".parse().unwrap())]);
         assert_eq!(said(due), ["server 10.0.0.1:80 of 192.0.2.1:80 down"]);
-        let (_, due) = book.take(&[Event::Turn(2, false), Event::Turn(77, false)]);
+        let (_, due) = book.take(&[Event::Down(2, "gone".into()), Event::Down(77, "gone".into())]);
         assert_eq!(said(due), ["server 10.0.0.2:80 of 192.0.2.1:80 down", "quorum of 192.0.2.1:80 lost"]);
         assert_eq!(table(&book), ["10.0.0.9:80 1"]);
-        let (_, due) = book.take(&[Event::Turn(1, true)]);
+        let (_, due) = book.take(&[Event::Up(1)]);
         assert_eq!(said(due), ["server 10.0.0.1:80 of 192.0.2.1:80 up", "quorum of 192.0.2.1:80 gained"]);
         assert_eq!(table(&book), ["10.0.0.1:80 1"]);
     }
@@ -386,7 +431,7 @@ mod tests {
     #[test]
     fn a_reload_keeps_health_and_numbers_of_what_stays() {
         let (mut before, _) = one_and_two();
-        before.take(&[Event::Turn(2, false)]);
+        before.take(&[Event::Down(2, "gone".into())]);
         // Other times are no other checker.
         let (after, due) = book(&before, &text("2 3").replace("TCP_CHECK {", "TCP_CHECK {\ndelay_loop 1"));
         assert_eq!(after.checkers.keys().copied().collect::<Vec<_>>(), [2, 3]);
@@ -409,10 +454,32 @@ mod tests {
         let (mut book, due) = book(&Book::default(), &quiet);
         assert_eq!(due, ["quorum of 192.0.2.1:80 lost"]);
         assert_eq!(table(&book), ["10.0.0.1:80 0", "10.0.0.2:80 0", "10.0.0.9:80 1"]);
-        book.take(&[Event::Turn(2, true)]);
+        book.take(&[Event::Up(2)]);
         assert_eq!(table(&book), ["10.0.0.1:80 0", "10.0.0.2:80 1"]);
         book.take(&[Event::Weight(2, 6)]);
         assert_eq!(table(&book), ["10.0.0.1:80 0", "10.0.0.2:80 7"]);
+    }
+
+    #[test]
+    fn people_see_who_is_down_and_why() {
+        let (mut before, _) = one_and_two();
+        before.take(&[Event::Down(2, "connect: refused".into())]);
+        let server = |host: u8, alive, failed: &[&str]| ServerHealth {
+            server: SocketAddr::from(([10, 0, 0, host], 80)),
+            alive,
+            weight: 1,
+            checkers: 1,
+            failed: failed.iter().map(|reason| (*reason).to_owned()).collect(),
+        };
+        let entry =
+            |servers| HealthEntry { service: "192.0.2.1:80".into(), quorum: true, sorry: false, servers };
+        let two = server(2, false, &["TCP_CHECK: connect: refused"]);
+        assert_eq!(before.report(), [entry(vec![server(1, true, &[]), two.clone()])]);
+        let (mut after, _) = book(&before, &text("2 3").replacen("TCP_CHECK", "alpha\nTCP_CHECK", 2));
+        let three = server(3, false, &["TCP_CHECK: not tested yet"]);
+        assert_eq!(after.report()[0].servers, [two, three]);
+        after.take(&[Event::Up(2), Event::Up(3)]);
+        assert_eq!(after.report(), [entry(vec![server(2, true, &[]), server(3, true, &[])])]);
     }
 
     #[test]
@@ -421,7 +488,7 @@ mod tests {
             + &text("1 2").replace("192.0.2.1 80", "group G");
         let (mut book, _) = book(&Book::default(), &group);
         assert_eq!(book.checkers.len(), 2, "one for each server, whatever the addresses");
-        let (steps, _) = book.take(&[Event::Turn(1, false)]);
+        let (steps, _) = book.take(&[Event::Down(1, "gone".into())]);
         assert_eq!(steps.len(), 2);
         assert_eq!(table(&book), ["10.0.0.2:80 1", "10.0.0.2:80 1"]);
     }
@@ -439,7 +506,7 @@ mod tests {
     fn the_end_runs_the_scripts_of_those_that_want_it() {
         assert_eq!(said(one_and_two().0.farewell()), [""; 0]);
         let (mut book, _) = book(&Book::default(), &text("1 2").replace("quorum 1", "omega"));
-        book.take(&[Event::Turn(1, false)]);
+        book.take(&[Event::Down(1, "gone".into())]);
         assert_eq!(
             said(book.farewell()),
             ["server 10.0.0.2:80 of 192.0.2.1:80 removed", "quorum of 192.0.2.1:80 lost"]

@@ -136,19 +136,19 @@ mod tests {
         // Well, as it counted: nothing to tell. Then it is gone, and back.
         assert_eq!(health.events().recv_timeout(Duration::from_millis(1500)).ok(), None);
         drop(server);
-        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, false)));
+        assert!(matches!(health.events().recv_timeout(LONG), Ok(Event::Down(1, _))));
         // Other times: the same checker, which still knows that it is down.
         let second = book(&first, addr.port(), "delay_loop 0.2\n");
         health.watch(&second, &BTreeSet::new());
         let server = TcpListener::bind(addr).expect("the port is free");
-        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, true)));
+        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Up(1)));
         // Suspended, it does not look.
         health.watch(&second, &BTreeSet::from([0]));
         std::thread::sleep(Duration::from_millis(300));
         drop(server);
         assert_eq!(health.events().recv_timeout(Duration::from_millis(1000)).ok(), None);
         health.watch(&second, &BTreeSet::new());
-        assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Turn(1, false)));
+        assert!(matches!(health.events().recv_timeout(LONG), Ok(Event::Down(1, _))));
         // Gone from the configuration, it has ended.
         health.watch(&Book::default(), &BTreeSet::new());
         let _server = TcpListener::bind(addr).expect("the port is free");

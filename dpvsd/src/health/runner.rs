@@ -129,13 +129,20 @@ async fn check(id: CheckerId, mut told: watch::Receiver<Told>, turns: Turns, tel
         };
         let next = machine.told(outcome.is_ok());
         log_outcome(&plan, &outcome, next.turn);
-        if let Ok(Some(add)) = outcome
-            && weight.replace(add) != Some(add)
-        {
-            let _ = tell.send(Event::Weight(id, add));
-        }
-        if let Some(up) = next.turn {
-            let _ = tell.send(Event::Turn(id, up));
+        // Nobody hears after the end.
+        match outcome {
+            Ok(found) => {
+                if let Some(add) = found.filter(|add| weight.replace(*add) != Some(*add)) {
+                    let _ = tell.send(Event::Weight(id, add));
+                }
+                if next.turn == Some(true) {
+                    let _ = tell.send(Event::Up(id));
+                }
+            }
+            Err(reason) if next.turn == Some(false) => {
+                let _ = tell.send(Event::Down(id, reason));
+            }
+            Err(_) => {}
         }
         let spent = if plan.probe.counts_from_start() { begun.elapsed() } else { Duration::ZERO };
         sleep(next.wait.saturating_sub(spent)).await;
