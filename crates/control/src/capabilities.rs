@@ -3,8 +3,7 @@
 
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
-use model::options::HashTarget;
-use model::{DestSpec, Scheduling, ServiceOptions};
+use model::{DestSpec, Scheduling};
 use sockopt::{Code, Status};
 
 /// The scheduler of that name.
@@ -28,31 +27,6 @@ pub fn scheduling(scheduling: &Scheduling) -> Result<(), Status> {
             Err(Status::new(Code::NoScheduler, format!("no persistence engine `{pe}`: there is sip")))
         }
         _ => Ok(()),
-    }
-}
-
-/// Whether workers can do what DPVS adds to services.
-///
-/// # Errors
-/// `NotSupported`.
-pub fn options(options: &ServiceOptions) -> Result<(), Status> {
-    let ServiceOptions {
-        conn_timeout: _,
-        synproxy: _,
-        hash_target,
-        expire_quiescent: _,
-        proxy_protocol: _,
-        quic,
-        dest_check: _,
-        echo: _,
-    } = options;
-    let asked = [
-        (*hash_target == Some(HashTarget::QuicId), "hashing of quic connections (--hash-target qid)"),
-        (*quic, "quic (--quic)"),
-    ];
-    match asked.into_iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(lacking(format!("{what}: not there yet"))),
-        None => Ok(()),
     }
 }
 
@@ -92,14 +66,5 @@ mod tests {
         assert!(status.text.starts_with("no scheduler `fair`: there are rr, wrr, lc, wlc, sed, nq, dh, sh, mh, conhash, fo, ovf, lblc, lblcr, twos, none"), "{}", status.text);
         assert_eq!(scheduler("RR").map_err(|s| s.code), Err(Code::NoScheduler), "names have lower case");
         assert_eq!(scheduler("wrr"), Ok(Scheduler::Wrr));
-    }
-
-    #[test]
-    fn quic_connections_are_not_hashed() {
-        let hashing = |target| options(&ServiceOptions { hash_target: Some(target), ..Default::default() });
-        assert_eq!(hashing(HashTarget::SourceIp), Ok(()));
-        let status = hashing(HashTarget::QuicId).expect_err("workers do not read them");
-        assert_eq!(status.code, Code::NotSupported);
-        assert_eq!(status.text, "hashing of quic connections (--hash-target qid): not there yet");
     }
 }

@@ -19,9 +19,9 @@ use engine::sched::Hashing;
 use engine::snapshot::{Dest, Mark, Port, Service, Snapshot};
 use engine::synproxy::config::Proxying;
 use model::net::RouteScope;
-use model::options::{AccessSubject, SynProxy, SynProxyWhen, SynProxyWindow};
+use model::options::{AccessSubject, HashTarget, SynProxy, SynProxyWhen, SynProxyWindow};
 use model::rule::{Marking, MatchRule};
-use model::{Family, Prefix, Scheduling, ServiceKey, Transport};
+use model::{Family, Prefix, Scheduling, ServiceKey, ServiceSpec, Transport};
 
 use crate::state::State;
 
@@ -133,7 +133,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             transport,
             vip,
             scheduler: service.scheduler,
-            hashing: hashing(service.spec.scheduling.flags),
+            hashing: hashing(&service.spec),
             revision: service.revision,
             dests: service.dests.clone(),
             laddrs: service.laddrs.iter().map(|&(addr, _)| addr).collect(),
@@ -142,6 +142,7 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
             persistence: persistence(&service.spec.scheduling),
+            quic: service.spec.options.quic,
             proxy_protocol: service.spec.options.proxy_protocol,
             one_packet: service.spec.scheduling.one_packet,
             expire_quiescent: service.spec.options.expire_quiescent,
@@ -179,8 +180,10 @@ fn access(state: &State, service: &crate::rows::Service) -> Option<Arc<Access>> 
 }
 
 /// What a scheduler's flags 1 and 2 mean to those that have any: sh and mh.
-fn hashing(flags: u8) -> Hashing {
-    Hashing { fallback: flags & 1 != 0, port: flags & 2 != 0, table: None }
+fn hashing(spec: &ServiceSpec) -> Hashing {
+    let flags = spec.scheduling.flags;
+    let quic_id = spec.options.hash_target == Some(HashTarget::QuicId);
+    Hashing { fallback: flags & 1 != 0, port: flags & 2 != 0, quic_id, table: None }
 }
 
 fn dests(state: &State) -> Vec<Option<Dest>> {

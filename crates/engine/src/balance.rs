@@ -20,7 +20,6 @@ use crate::pipeline::Cx;
 use crate::preface::Preface;
 use crate::proto::tcp::{ACK, Event, FIN, RST, SYN, Side, State, is_opening};
 use crate::proto::udp::State as UdpState;
-use crate::sip;
 use crate::snapshot::{Service, Snapshot};
 use crate::synproxy::client::{Received, vouched};
 use crate::tick::Tick;
@@ -224,8 +223,7 @@ impl<P: Buffer> Lcore<P> {
         if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
             return drop(DropReason::L4Checksum);
         }
-        let call = call(svc, bytes, ip);
-        let choice = self.schedule_call(svc, probe, call, cx)?;
+        let choice = self.schedule_for(svc, probe, payload(svc, bytes, ip), cx)?;
         let far = self.far_side(svc, choice.dest, probe, cx.snap)?;
         let hides = choice.dest.forwarding == Forwarding::FullNat && ip.proto == proto::TCP;
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
@@ -408,12 +406,13 @@ fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Ser
     (!marked).then_some(svc)
 }
 
-/// The SIP call that a datagram is of, where the service goes by that.
-fn call<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
-    if ip.proto != proto::UDP || !svc.persistence.is_some_and(|persistence| persistence.sip) {
+/// A datagram's payload, where the service goes by what is in it.
+fn payload<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
+    let sip = svc.persistence.is_some_and(|persistence| persistence.sip);
+    if ip.proto != proto::UDP || !(sip || svc.quic || svc.hashing.quic_id) {
         return None;
     }
-    sip::call_id(bytes.get(usize::from(ip.header_len) + udp::LEN..usize::from(ip.total_len))?)
+    bytes.get(usize::from(ip.header_len) + udp::LEN..usize::from(ip.total_len))
 }
 
 /// Whether a SYN from where connections are opened begins a new connection where an old one lingers.

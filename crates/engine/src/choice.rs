@@ -6,10 +6,13 @@ use std::ops::ControlFlow::Continue;
 use packet::{Buffer, proto};
 
 use crate::conn::{ConnId, Probe};
+use crate::forward::Forwarding;
 use crate::lcore::Lcore;
 use crate::persist::{About, Chosen, Key, Persistence, TemplateId, Who};
 use crate::pipeline::Cx;
+use crate::quic::{self, Hint};
 use crate::sched::{self, Ask, Load};
+use crate::sip;
 use crate::snapshot::{Dest, Service};
 use crate::verdict::{DropReason, Step, drop};
 
@@ -25,20 +28,25 @@ pub(crate) struct Choice<'s> {
 impl<P: Buffer> Lcore<P> {
     /// The server of the connection that `probe` asks for.
     pub(crate) fn schedule<'s>(&mut self, svc: &Service, probe: &Probe, cx: Cx<'s>) -> Step<Choice<'s>> {
-        self.schedule_call(svc, probe, None, cx)
+        self.schedule_for(svc, probe, None, cx)
     }
 
-    /// The same for a packet of the SIP call `call`, where it is one and the service goes by that.
-    pub(crate) fn schedule_call<'s>(
+    /// The same for a datagram with this payload, by which some services go.
+    pub(crate) fn schedule_for<'s>(
         &mut self,
         svc: &Service,
         probe: &Probe,
-        call: Option<&[u8]>,
+        payload: Option<&[u8]>,
         cx: Cx<'s>,
     ) -> Step<Choice<'s>> {
         let Some(persistence) = svc.persistence else {
-            return Continue(Choice { dest: self.turn(svc, probe, cx)?, template: None });
+            let dest = match payload.and_then(|payload| told(svc, payload, cx)) {
+                Some(dest) => dest,
+                None => self.turn(svc, probe, payload, cx)?,
+            };
+            return Continue(Choice { dest, template: None });
         };
+        let call = payload.filter(|_| persistence.sip).and_then(sip::call_id);
         let key = key(svc, persistence, probe, call, cx);
         let quiesce = cx.snap.options.expire_quiescent_template;
         let serves = |(id, generation)| {
@@ -49,7 +57,7 @@ impl<P: Buffer> Lcore<P> {
         let chosen = match cx.snap.templates.find(&key, cx.now, serves) {
             Some(chosen) => chosen,
             None => {
-                let dest = self.turn(svc, probe, cx)?;
+                let dest = self.turn(svc, probe, payload, cx)?;
                 let about = about(svc, persistence, probe, call, dest);
                 self.remember(key, dest, about, cx)?
             }
@@ -71,7 +79,7 @@ impl<P: Buffer> Lcore<P> {
     ) -> Option<Choice<'s>> {
         /// Schedulers that go by the client's address choose the same server again and again.
         const TRIES: usize = 16;
-        let dest = (0..TRIES).find_map(|_| match self.turn(svc, probe, cx) {
+        let dest = (0..TRIES).find_map(|_| match self.turn(svc, probe, None, cx) {
             Continue(dest) if dest.id != not.0 && dest.forwarding.is_two_way() => Some(dest),
             _ => None,
         })?;
@@ -93,13 +101,20 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// The server whose turn it is.
-    fn turn<'s>(&mut self, svc: &Service, probe: &Probe, cx: Cx<'s>) -> Step<&'s Dest> {
+    fn turn<'s>(
+        &mut self,
+        svc: &Service,
+        probe: &Probe,
+        payload: Option<&[u8]>,
+        cx: Cx<'s>,
+    ) -> Step<&'s Dest> {
         let ask = Ask {
             tuple: probe.tuple,
             worker: self.config.id.index(),
             workers: self.config.workers.into(),
             now: cx.now,
             dice: self.roll(),
+            quic_id: payload.filter(|_| svc.hashing.quic_id).and_then(quic::old_id),
         };
         let (cursors, dests) = (&mut self.cursors, &self.dests);
         let load = |id| {
@@ -136,6 +151,16 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn release_template(&self, template: TemplateId) {
         self.templates.release(template);
     }
+}
+
+/// The server that a QUIC datagram's identifier tells of: clients stay with one even if it has weight 0.
+fn told<'s>(svc: &Service, payload: &[u8], cx: Cx<'s>) -> Option<&'s Dest> {
+    if !svc.quic {
+        return None;
+    }
+    let hint = Hint::read(payload)?;
+    let mut dests = svc.dests.iter().filter_map(|id| cx.snap.dests.get(id.index())?.as_ref());
+    dests.find(|dest| dest.forwarding != Forwarding::Snat && hint.means(dest.addr))
 }
 
 fn key(svc: &Service, persistence: Persistence, probe: &Probe, call: Option<&[u8]>, cx: Cx<'_>) -> Key {

@@ -35,6 +35,7 @@ pub mod pipeline;
 pub mod preface;
 pub mod proto;
 mod query;
+pub mod quic;
 mod relay;
 pub mod route;
 pub mod sched;

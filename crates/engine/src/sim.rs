@@ -436,6 +436,7 @@ pub mod world {
             expire_quiescent: false,
             persistence: None,
             proxy_protocol: None,
+            quic: false,
             weights: (0, 1),
             masquerades: false,
             echo: Default::default(),

@@ -137,6 +137,8 @@ pub struct Service {
     pub conn_timeout: u32,
     /// Clients of one network go to one server.
     pub persistence: Option<Persistence>,
+    /// Datagrams are QUIC: those with an identifier that tells a server go to that (UDP).
+    pub quic: bool,
     /// What tells its servers whom connections are from.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Every datagram of a client is scheduled anew (UDP).

@@ -120,7 +120,6 @@ fn check(key: &ServiceKey, mut spec: ServiceSpec) -> Result<(ServiceSpec, Schedu
     check_options(key, &spec)?;
     let scheduler = capabilities::scheduler(&spec.scheduling.scheduler)?;
     capabilities::scheduling(&spec.scheduling)?;
-    capabilities::options(&spec.options)?;
     Ok((spec, scheduler))
 }
 

@@ -228,6 +228,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         expire_quiescent: false,
         persistence: None,
         proxy_protocol: None,
+        quic: false,
         weights: (0, 1),
         masquerades: false,
         echo: Default::default(),

@@ -125,6 +125,8 @@ pub struct Hashing {
     pub port: bool,
     /// The clients of a server that takes none go to others instead of being refused (sh-fallback, mh-fallback).
     pub fallback: bool,
+    /// Identifiers of QUIC connections are hashed, where packets have any (conhash).
+    pub quic_id: bool,
     /// What is looked up; `None` before [`Snapshot::index`], and for schedulers that look nothing up.
     pub table: Option<Arc<Table>>,
 }
@@ -142,6 +144,8 @@ pub struct Ask {
     pub now: Tick,
     /// A random number.
     pub dice: u64,
+    /// The identifier of a QUIC connection, where the service hashes that.
+    pub quic_id: Option<u64>,
 }
 
 impl Ask {

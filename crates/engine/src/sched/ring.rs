@@ -20,7 +20,7 @@ const MOST: u64 = 1 << 18;
 
 pub(super) fn pick<'s>(svc: &Service, snap: &'s Snapshot, ask: &Ask) -> Option<&'s Dest> {
     let Some(Table::Ring(points)) = svc.hashing.table.as_deref() else { return None };
-    let place = client(ask.tuple.source().ip());
+    let place = ask.quic_id.map_or_else(|| client(ask.tuple.source().ip()), connection);
     let after = points.partition_point(|&(point, _)| point < place);
     let mut round = points[after..].iter().chain(&points[..after]).map(|&(_, at)| at as usize);
     let at = round.next()?;
@@ -76,6 +76,13 @@ fn point(name: &str, n: u64) -> i64 {
 fn client(addr: IpAddr) -> i64 {
     let mut text = ArrayString::<16>::new();
     write!(text, "{}", super::hash::fold(addr).swap_bytes()).expect("32 bits have ten digits at most");
+    hash(text.as_bytes())
+}
+
+/// A QUIC connection's place: the hash of its identifier as a decimal number.
+fn connection(id: u64) -> i64 {
+    let mut text = ArrayString::<20>::new();
+    write!(text, "{id}").expect("64 bits have twenty digits at most");
     hash(text.as_bytes())
 }
 

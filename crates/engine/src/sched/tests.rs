@@ -28,6 +28,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         expire_quiescent: false,
         persistence: None,
         proxy_protocol: None,
+        quic: false,
         weights: (0, 0),
         masquerades: false,
         echo: Default::default(),
@@ -55,7 +56,7 @@ pub(super) fn ask(worker: usize, n: usize) -> Ask {
     let client = SocketAddr::new(Ipv4Addr::from_bits(0xc000_0200 + n as u32).into(), 40_000);
     let tuple = Tuple::new(client, "10.0.0.80:80".parse().expect("a literal address")).expect("one family");
     let dice = (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Ask { tuple, worker, workers: 1, now: Tick(0), dice }
+    Ask { tuple, worker, workers: 1, now: Tick(0), dice, quic_id: None }
 }
 
 fn picks(snap: &Snapshot, lcore: usize, n: usize) -> Vec<u32> {
