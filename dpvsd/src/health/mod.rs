@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(health.events().recv_timeout(LONG), Ok(Event::Up(1)));
         // Suspended, it does not look.
         health.watch(&second, &BTreeSet::from([0]));
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(1000));
         drop(server);
         assert_eq!(health.events().recv_timeout(Duration::from_millis(1000)).ok(), None);
         health.watch(&second, &BTreeSet::new());
