@@ -77,7 +77,7 @@ fn a_service_carries_what_its_servers_carry_on_all_workers_or_one() {
     let Reply::Refused(status) = third else { panic!("there are two") };
     assert_eq!(
         (status.code, status.text.as_str()),
-        (Code::Invalid, "no worker 2: 2 are there, counted from 0")
+        (Code::Invalid, "no worker 3: there are 2, counted from 1")
     );
 }
 

@@ -117,7 +117,11 @@ fn daemon(seen: &Observed<'_>, now: Tick) -> DaemonInfo {
 fn worker(seen: &Observed<'_>, lcore: Option<u16>) -> Result<Option<LcoreId>, Status> {
     match lcore {
         Some(lcore) if usize::from(lcore) >= seen.workers.len() => {
-            let text = format!("no worker {lcore}: {} are there, counted from 0", seen.workers.len());
+            let text = format!(
+                "no worker {}: there are {}, counted from 1",
+                u32::from(lcore) + 1,
+                seen.workers.len()
+            );
             Err(Status::new(Code::Invalid, text))
         }
         lcore => Ok(lcore.map(LcoreId)),
