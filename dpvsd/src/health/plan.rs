@@ -96,7 +96,8 @@ impl<'a> Planner<'a> {
             Check::Dns { kind, name } => Probe::Dns(to()?, kind.clone(), name.clone()),
             Check::Udp(check) => Probe::Udp(Box::new(udp(service, check, to()?))),
             Check::Misc { script, timeout_us, dynamic } => {
-                let delay = checker.timing.map_or(0, |timing| timing.delay_loop_us);
+                // The service's own, whatever real server and checker say.
+                let delay = service.delay_loop_us;
                 Probe::Misc(Box::new(Misc {
                     command: Command::new(script, self.config.globals.script_user.as_deref())?,
                     timeout: Duration::from_micros(if *timeout_us == 0 { delay } else { *timeout_us }),

@@ -395,6 +395,7 @@ fn finished(service: ServiceDraft, real_servers: Vec<RealServer>, draft: &Draft)
         flags: service.flags,
         method: service.method,
         persistence,
+        delay_loop_us: service.timing.delay_loop_us.unwrap_or(DEFAULT_DELAY_LOOP_US),
         ha_suspend: service.ha_suspend,
         alpha: service.alpha,
         omega: service.omega,

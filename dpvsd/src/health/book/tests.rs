@@ -186,3 +186,19 @@ fn recorded_configurations_are_taken_or_refused_with_their_place() {
     ];
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn a_script_without_a_timeout_has_that_of_its_service() {
+    let misc = "MISC_CHECK {\nmisc_path /bin/true\ndelay_loop 9\n}";
+    let timeout = |text: String| {
+        let (book, _) = book(&Book::default(), &text);
+        match &book.checkers[&1].plan.probe {
+            crate::health::probe::Probe::Misc(misc) => misc.timeout.as_secs(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let text = text("1").replace("TCP_CHECK {\n}", misc);
+    assert_eq!(timeout(text.replace("quorum 1", "delay_loop 4")), 4);
+    assert_eq!(timeout(text.clone()), 60);
+    assert_eq!(timeout(text.replace("misc_path", "misc_timeout 7\nmisc_path")), 7);
+}

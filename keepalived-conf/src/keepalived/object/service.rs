@@ -26,6 +26,8 @@ pub struct Service {
     pub method: Option<Method>,
     /// Stickiness.
     pub persistence: Option<Persistence>,
+    /// Between tests, where real servers and checkers say nothing themselves; microseconds.
+    pub delay_loop_us: u64,
     /// Suspend checkers while no VIP is on this host.
     pub ha_suspend: bool,
     /// Start with checkers failed.
