@@ -72,6 +72,9 @@ impl<P: Buffer> Lcore<P> {
                     return Break(Verdict::Redirect(Goal::of_worker(owner)));
                 }
                 let Some(svc) = service_for(target, probe, link, cx.snap) else {
+                    if let Some(reason) = cx.snap.lookup.defends(target, ip.proto, &cx.snap.options) {
+                        return drop(reason);
+                    }
                     if cx.snap.lookup.rules.is_empty() {
                         return self.pass(pkt, parsed, ip, cx, out);
                     }

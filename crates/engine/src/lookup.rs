@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use model::Transport;
+use packet::proto;
+
 use crate::conn::Tuple;
 use crate::flat::FlatMap;
 use crate::forward::Forwarding;
 use crate::forward::snat::{Rule, home};
 use crate::ids::{LinkId, ServiceId};
 use crate::route::{Kind, Route};
-use crate::snapshot::{Mark, Service, Snapshot};
+use crate::snapshot::{Mark, Options, Service, Snapshot};
+use crate::verdict::DropReason;
 
 /// Lookup tables of a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +52,10 @@ pub(crate) struct Target {
     pub(crate) own: bool,
     /// Services at it take every port.
     any_port: bool,
+    /// There are services of TCP at it.
+    tcp: bool,
+    /// There are services at it, and none of UDP.
+    no_udp: bool,
     /// It is a local address of services; return traffic comes in by this link.
     pub(crate) laddr: Option<LinkId>,
 }
@@ -73,7 +81,15 @@ impl Lookup {
             let target = note(&mut targets, svc.vip.ip());
             target.own = true;
             target.any_port |= svc.takes_any_port();
+            target.tcp |= svc.transport == Transport::Tcp;
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
+        }
+        for svc in snap.services.iter().flatten().filter(|svc| svc.has_address()) {
+            note(&mut targets, svc.vip.ip()).no_udp = true;
+        }
+        let udp = |svc: &&Service| svc.has_address() && svc.transport == Transport::Udp;
+        for svc in snap.services.iter().flatten().filter(udp) {
+            note(&mut targets, svc.vip.ip()).no_udp = false;
         }
         let marks = marks(snap);
         let masqueraded = snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat);
@@ -133,6 +149,16 @@ impl Lookup {
             Behind::Service(vip) => Some(Behind::Service((vip.ip(), server.port()).into())),
             Behind::Mark => Some(Behind::Mark),
         })
+    }
+
+    /// Whether a packet of `proto` to this target, which no service wants, is none of the host's business either
+    /// (`defence_tcp_drop`, `defence_udp_drop`).
+    pub(crate) fn defends(&self, target: Target, proto: u8, options: &Options) -> Option<DropReason> {
+        match proto {
+            proto::TCP if options.defend_tcp && target.tcp => Some(DropReason::DefenceTcp),
+            proto::UDP if options.defend_udp && target.no_udp => Some(DropReason::DefenceUdp),
+            _ => None,
+        }
     }
 
     /// Whether packets are given marks.

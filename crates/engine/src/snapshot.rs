@@ -247,6 +247,10 @@ pub struct Options {
     pub neigh_queue: u16,
     /// Lifetime of a connection in which no state was reached yet, in seconds.
     pub conn_init_timeout: u32,
+    /// TCP packets to an address of TCP services that none of them wants are dropped, and not the host's.
+    pub defend_tcp: bool,
+    /// Datagrams to an address with services, none of them of UDP, are dropped, and not the host's.
+    pub defend_udp: bool,
     /// A client network that has a server of weight 0 gets another one with its next connection.
     pub expire_quiescent_template: bool,
     /// TTL of packets the director makes.
@@ -264,6 +268,8 @@ impl Default for Options {
             neigh_timeout: 60,
             neigh_queue: 128,
             conn_init_timeout: 3,
+            defend_tcp: false,
+            defend_udp: false,
             expire_quiescent_template: false,
             default_ttl: 64,
             syn_proxy: synproxy::config::Config::default(),

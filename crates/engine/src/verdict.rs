@@ -212,6 +212,10 @@ drop_reasons! {
     NotInit => "not_init",
     /// A client's data overtook that which the PROXY protocol's header belongs before, or too many headers are on their way.
     ProxyHeader => "proxy_header",
+    /// TCP to an address of TCP services that none of them wants, where dpvs.conf says so.
+    DefenceTcp => "defence_tcp",
+    /// UDP to an address of services none of which is of UDP, where dpvs.conf says so.
+    DefenceUdp => "defence_udp",
     /// The connection table is full.
     ConnTableFull => "conn_table_full",
     /// Too many client networks are remembered already.

@@ -125,6 +125,8 @@ const MEANINGS: &[(&str, &str)] = &[
         "proxy_header",
         "data overtook that which a PROXY protocol header belongs before, or too many headers are on their way",
     ),
+    ("defence_tcp", "no service wants a TCP packet to an address of TCP services (defence_tcp_drop)"),
+    ("defence_udp", "a datagram is for an address of services, none of them of UDP (defence_udp_drop)"),
     ("conn_table_full", "the connection table is full"),
     ("templates_full", "persistent services remember too many client networks"),
     ("conn_clash", "a connection with the same addresses and ports exists"),

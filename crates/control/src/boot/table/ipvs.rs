@@ -52,9 +52,11 @@ pub(super) const KEYS: &[Key] = &[
     ignored("ipvs_defs/conn/fast_xmit_close", "next hops are remembered by connection in any case"),
     ignored("ipvs_defs/conn/redirect", "packets are handed to the worker that owns them where needed"),
     group("ipvs_defs/udp", "UDP."),
-    ignored(
+    switch(
         "ipvs_defs/udp/defence_udp_drop",
-        "what no service wants goes to the host's own stack only with kni on",
+        "off",
+        "Drops datagrams to an address of services none of which is of UDP, instead of handing them to the host's own stack (kni on).",
+        |c| &mut c.options.defend_udp,
     ),
     ignored("ipvs_defs/udp/uoa_mode", "servers are not told client addresses yet"),
     ignored("ipvs_defs/udp/uoa_max_trail", "servers are not told client addresses yet"),
@@ -156,9 +158,11 @@ pub(super) const KEYS: &[Key] = &[
         c.timeouts.sctp[sctp::State::Closed as usize] = n
     }),
     group("ipvs_defs/tcp", "TCP."),
-    ignored(
+    switch(
         "ipvs_defs/tcp/defence_tcp_drop",
-        "what no service wants goes to the host's own stack only with kni on",
+        "off",
+        "Drops TCP packets that none of an address's TCP services wants, instead of handing them to the host's own stack (kni on).",
+        |c| &mut c.options.defend_tcp,
     ),
     group("ipvs_defs/tcp/timeout", "Idle seconds of TCP connections by state."),
     num("ipvs_defs/tcp/timeout/none", SECONDS, "2", Reload, "Before any state.", |c, n| {
