@@ -69,8 +69,12 @@ fn become_(lab: &Lab, wanted: &str) -> Result<()> {
 
 /// A lab whose director has that file, the host's own stack among the servers, and pages that are good.
 fn watched(text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Result<()>) {
+    watched_by(4, text, weight, body);
+}
+
+fn watched_by(servers: u8, text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Result<()>) {
     let conf = "global_defs {\n    kni on\n}\n".to_owned();
-    let plan = Plan { servers: 4, conf, keepalived: Some(text.to_owned()), ..Plan::default() };
+    let plan = Plan { servers, conf, keepalived: Some(text.to_owned()), ..Plan::default() };
     scenario(plan, |lab| {
         if let Some(weight) = weight {
             std::fs::write(weight, "3\n")?;
@@ -80,7 +84,7 @@ fn watched(text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Resu
         ns.sysctl("net/ipv4/conf/all/arp_ignore", "1")?;
         ns.sysctl("net/ipv4/conf/all/rp_filter", "1")?;
         ns.ip("addr add 10.0.2.3/24 dev dpdk1.kni")?;
-        for n in 1..=4 {
+        for n in 1..=servers {
             std::fs::write(lab.file(&format!("server{n}/www/health")), "well\n")?;
         }
         body(lab)
@@ -131,6 +135,58 @@ fn servers_are_in_service_while_they_are_well() {
         lab.servers[0].restart(&lab.net.servers[0])?;
         become_(lab, "11 1, 12 0, 13 1")?;
         Ok(())
+    });
+}
+
+/// Three services with two servers each; those of the first remember their clients.
+#[test]
+fn a_persistent_client_stays_with_a_server_whose_digest_is_bad() {
+    let service = |port: u16, hosts: [u8; 2], more: &str, check: &str| {
+        let server = |host: u8| {
+            format!(
+                "    real_server 10.0.2.{host} 80 {{\n        inhibit_on_failure\n        {check}\n            \
+                 connect_timeout 2\n            retry 1\n            delay_before_retry 0.2\n        }}\n    }}\n"
+            )
+        };
+        format!(
+            "virtual_server 10.0.1.100 {port} {{\n    delay_loop 1\n    warmup 0\n    protocol TCP\n    lb_algo rr\n    \
+             lb_kind FNAT\n    laddr_group_name inside\n    alpha\n{more}{}{}}}\n",
+            server(hosts[0]),
+            server(hosts[1])
+        )
+    };
+    // The digest is that of a good page, by md5sum.
+    let digest = "HTTP_GET {\n            url {\n                path /health\n                digest \
+                  1b42a11f5f647e53d20da8c8f57a9f02\n            }";
+    let text = "local_address_group inside {\n    10.0.2.200 dpdk1\n}\n".to_owned()
+        + &service(80, [11, 12], "    persistence_timeout 60\n", digest)
+        + &service(81, [13, 14], "", "TCP_CHECK {")
+        + &service(
+            82,
+            [15, 16],
+            "",
+            &digest.replace("digest 1b42a11f5f647e53d20da8c8f57a9f02", "status_code 200"),
+        );
+    watched_by(6, &text, None, |lab| {
+        let vip = |port| lab.vip(Family::V4, port);
+        become_(lab, "11 1, 12 1, 13 1, 14 1, 15 1, 16 1")?;
+        let shares = lab.shares(vip(80), 4, Pace::InTurn)?;
+        assert!(
+            shares == [4, 0, 0, 0, 0, 0] || shares == [0, 4, 0, 0, 0, 0],
+            "one server for the client: {shares:?}"
+        );
+        let mine = usize::from(shares[1] > 0);
+        let page = lab.file(&format!("server{}/www/health", mine + 1));
+        std::fs::write(&page, "unwell\n")?;
+        let out = if mine == 0 { "11 0, 12 1" } else { "11 1, 12 0" };
+        become_(lab, &format!("{out}, 13 1, 14 1, 15 1, 16 1"))?;
+        let health = lab.director.dpip("health show")?;
+        assert!(health.contains("digest"), "{health}");
+        assert_eq!(lab.shares(vip(80), 4, Pace::InTurn)?, shares, "inhibited, it keeps whom it has");
+        assert_eq!(lab.shares(vip(81), 4, Pace::InTurn)?, [0, 0, 2, 2, 0, 0]);
+        assert_eq!(lab.shares(vip(82), 4, Pace::InTurn)?, [0, 0, 0, 0, 2, 2]);
+        std::fs::write(&page, "well\n")?;
+        become_(lab, "11 1, 12 1, 13 1, 14 1, 15 1, 16 1")
     });
 }
 
