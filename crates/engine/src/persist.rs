@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::FixedState;
@@ -162,6 +162,8 @@ pub struct Templates {
     seed: FixedState,
     /// So that nobody makes two calls look like one.
     call_key: (u64, u64),
+    /// There was ever one: most directors have no persistent service, and are not to pay for any.
+    used: AtomicBool,
     /// Milliseconds: the latest [`Tick`] that any worker told.
     now: AtomicU64,
 }
@@ -186,6 +188,7 @@ impl Templates {
             room: capacity.div_ceil(SHARDS).max(1),
             seed: FixedState::with_seed(!seed),
             call_key: (FixedState::with_seed(seed).hash_one(1), FixedState::with_seed(seed).hash_one(2)),
+            used: AtomicBool::new(false),
             now: AtomicU64::new(0),
         }
     }
@@ -210,6 +213,7 @@ impl Templates {
     /// Remembers the server of a network, and tells which one it has now: another worker may have chosen in the meantime. `None` when
     /// there is no room.
     pub fn remember(&self, key: &Key, dest: Chosen, about: About, now: Tick) -> Option<Chosen> {
+        self.used.store(true, Ordering::Relaxed);
         let mut shard = self.lock(self.shard_of(key));
         if let Some((_, template)) = shard.find(key, now) {
             return Some(template.dest);
@@ -279,6 +283,9 @@ impl Templates {
 
     /// Lets time pass for the part of the templates that is worker `worker`'s of `workers`: looks at up to `budget` of each lock's.
     pub fn sweep(&self, (worker, workers): (usize, usize), budget: usize, now: Tick) {
+        if !self.used.load(Ordering::Relaxed) {
+            return;
+        }
         self.now.fetch_max(now.0, Ordering::Relaxed);
         for number in (worker..SHARDS).step_by(workers.max(1)) {
             let mut shard = self.lock(number);

@@ -57,7 +57,7 @@ pub enum Preface {
     V1Insecure,
     /// The client's header is passed on as version 2.
     V2Insecure,
-    /// The header is on its way ([`Sent`]).
+    /// The header is on its way.
     Sent,
 }
 
