@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use dpvs_tests::capture::Capture;
 use dpvs_tests::client;
 use dpvs_tests::{Context, Family, Lab, Plan, Result, ensure, scenario};
 
@@ -23,6 +24,75 @@ fn one_worker() {
 #[test]
 fn two_workers() {
     scenario(Plan::workers(2), everything);
+}
+
+#[test]
+fn without_a_header_options_tell() {
+    let conf = "ipvs_defs {\n udp {\n uoa_max_trail 3\n}\n}\n".into();
+    scenario(Plan { conf, ..Plan::workers(2) }, |lab| {
+        let sum = lab.publish("big", 20_000_000)?;
+        for family in Family::BOTH {
+            let vip = lab.vip(family, 80);
+            lab.balance("-t", vip, "rr", &[1])?;
+            for proxied in ["disable", "enable"] {
+                lab.director.ipvsadm(&format!("-E -t {vip} -s rr -j {proxied}"))?;
+                segments_tell(lab, family, vip, &sum)?;
+            }
+            datagrams_tell_beside(lab, family)?;
+        }
+        Ok(())
+    });
+}
+
+/// The first four bytes of the client's address and where they are looked for, as a filter that counts from the packet's upper layer.
+fn names_client(lab: &Lab, family: Family, at: usize) -> String {
+    let first = match lab.plan.client(family) {
+        std::net::IpAddr::V4(addr) => addr.to_bits(),
+        std::net::IpAddr::V6(addr) => (addr.to_bits() >> 96) as u32,
+    };
+    match family {
+        Family::V4 => format!("ip[{}:4] = {first:#x}", 20 + at),
+        Family::V6 => format!("ip6[{}:4] = {first:#x}", 40 + at),
+    }
+}
+
+/// A server's kernel takes the option, which has the client's address, and nothing is lost by it.
+fn segments_tell(lab: &Lab, family: Family, vip: SocketAddr, sum: &str) -> Result<()> {
+    let kind = if family == Family::V4 { "ip[40] = 254" } else { "ip6[60] = 254" };
+    let filter = format!("tcp and dst port 80 and {kind} and {}", names_client(lab, family, 24));
+    let capture = Capture::start(&lab.net.servers[0], "eth0", &filter, &lab.file("toa.pcap"))?;
+    assert_eq!(client::sha256(&lab.net.client, vip, "big")?, sum);
+    let packets = capture.stop()?.len();
+    // The handshake's last, the request, and acknowledgements of nothing: never those of 20 MB.
+    ensure!((2..10).contains(&packets), "{family:?}: {packets} packets name the client");
+    Ok(())
+}
+
+/// The first three datagrams have a header of protocol 248, the next is an ordinary one, which the server gets.
+fn datagrams_tell_beside(lab: &Lab, family: Family) -> Result<()> {
+    let vip = lab.vip(family, 5354);
+    lab.balance("-u", vip, "rr", &[1])?;
+    let protocol = if family == Family::V4 { "ip[9] = 248" } else { "ip6[6] = 248" };
+    let filter = format!("{protocol} and {}", names_client(lab, family, 8));
+    let capture = Capture::start(&lab.net.servers[0], "eth0", &filter, &lab.file("uoa.pcap"))?;
+    let server =
+        lab.net.servers[0].enter(|| UdpSocket::bind(SocketAddr::new(lab.plan.server(family, 0), 5354)))??;
+    server.set_read_timeout(Some(PATIENCE))?;
+    lab.net.client.enter(|| -> std::io::Result<()> {
+        let socket = UdpSocket::bind(if family == Family::V4 { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.connect(vip)?;
+        for n in 0..4_u8 {
+            // The server's kernel knows no protocol 248 and says so.
+            while socket.send(&[n]).is_err() {}
+        }
+        Ok(())
+    })??;
+    let mut heard = [9; 8];
+    let len = server.recv(&mut heard)?;
+    assert_eq!(heard[..len], [3], "{family:?}");
+    assert_eq!(capture.stop()?.len(), 3, "{family:?}");
+    lab.director.ipvsadm(&format!("-D -u {vip}"))?;
+    Ok(())
 }
 
 fn everything(lab: &mut Lab) -> Result<()> {

@@ -175,7 +175,8 @@ impl<P: Buffer> Lcore<P> {
         let hop = self.next_hop(id, dir, cx)?;
         let plan = self.conns.get(id).plan(dir);
         let ttl = plan.ttl(cx.snap);
-        self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
+        let room = self.room(id, plan, ip, hop.mtu);
+        self.check_hop(pkt, parsed, ip, room, ttl, cx, out)?;
         match ip.proto {
             proto::SCTP => self.advance_association(id, dir, &pkt.data()[parsed.l3..], ip, cx),
             _ => self.advance(id, dir, flags, cx),
@@ -184,6 +185,11 @@ impl<P: Buffer> Lcore<P> {
             self.watch_header(id);
         }
         self.account(id, dir, ip);
+        if ip.proto == proto::TCP && flags & SYN != 0 && matches!(plan, Plan::Rewrite | Plan::Cross) {
+            self.fit_mss(id, dir, pkt, parsed, ip, cx);
+        }
+        let changed = if prefaced { self.tell_client(id, dir, pkt, parsed, ip, room.mtu) } else { None };
+        let (parsed, ip) = changed.as_ref().map_or((parsed, ip), |changed| (&changed.parsed, &changed.ip));
 
         match plan {
             Plan::Rewrite => {
@@ -194,9 +200,15 @@ impl<P: Buffer> Lcore<P> {
                 if is_proxied {
                     self.shift_proxied(id, bytes, ip, dir);
                 }
+                if prefaced
+                    && dir == Dir::Inbound
+                    && let Some(changed) = self.trail_client(id, pkt, parsed, hop.mtu, cx, out)
+                {
+                    return self.leave(pkt, &changed.parsed, &changed.ip, hop, cx);
+                }
             }
             Plan::Pass => {}
-            Plan::Cross => return self.cross(id, dir, pkt, parsed, hop, ttl, cx),
+            Plan::Cross => return self.cross(id, dir, pkt, parsed, hop, ttl, cx, out),
             Plan::Wrap => return self.encapsulate(id, pkt, parsed, hop, cx),
         }
         self.leave(pkt, parsed, ip, hop, cx)
@@ -232,7 +244,9 @@ impl<P: Buffer> Lcore<P> {
         let seq_delta = if hides { self.seq_delta(bytes, ip, &far.outbound, cx) } else { 0 };
         let id = self.enter(svc, choice, probe, far, seq_delta, cx)?;
         let preface = self.conns.get(id).preface;
-        if preface != Preface::None && ip.proto == proto::TCP {
+        if preface == Preface::Uoa {
+            self.conns.set_preface(id, preface, cx.snap.options.identity.uoa_trail.into());
+        } else if preface != Preface::None && ip.proto == proto::TCP {
             let seq = tcp::Header::parse(&bytes[usize::from(ip.header_len)..]).map_or(0, |h| h.seq());
             self.conns.set_preface(id, preface, seq.wrapping_add(1).wrapping_add(seq_delta));
         }
@@ -276,7 +290,7 @@ impl<P: Buffer> Lcore<P> {
             conn_timeout: svc.conn_timeout,
             lease: lease.map(|lease| lease.range),
             one_packet,
-            preface: Preface::of(svc, dest.forwarding, probe.proto),
+            preface: Preface::of(svc, dest.forwarding, probe.proto, &cx.snap.options.identity),
         };
         if one_packet && let Some(id) = self.same_again(dest, probe, &outbound) {
             self.dests.scheduled(dest.id, dest.generation);

@@ -29,6 +29,7 @@ use crate::conn::{ConnId, Dir};
 use crate::flow::Parsed;
 use crate::forward::Forwarding;
 use crate::forward::rewrite::replace;
+use crate::identity::Identity;
 use crate::l3::Ip;
 use crate::l4;
 use crate::lcore::{Lcore, Sink};
@@ -42,7 +43,7 @@ use crate::verdict::{DropReason, Step, drop};
 /// How often a header is sent again while nothing is heard, after 1, 2, 4, 8 and 16 seconds.
 const REPEATS: u8 = 5;
 
-/// What a connection has to do with the PROXY protocol.
+/// How a connection's server is told who the client is, where that takes more than the packets themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Preface {
@@ -59,21 +60,43 @@ pub enum Preface {
     V2Insecure,
     /// The header is on its way.
     Sent,
+    /// Segments will tell the client's address once the server has answered.
+    Toa,
+    /// Segments tell the client's address until it has heard from the server.
+    Telling,
+    /// The first datagrams tell the client's address.
+    Uoa,
 }
 
 impl Preface {
     /// What connections of a service begin with.
-    pub(crate) fn of(svc: &Service, forwarding: Forwarding, protocol: u8) -> Preface {
-        let Some(ProxyProtocol { version, insecure }) = svc.proxy_protocol else { return Preface::None };
-        match (version, insecure) {
+    pub(crate) fn of(svc: &Service, forwarding: Forwarding, protocol: u8, identity: &Identity) -> Preface {
+        if forwarding != Forwarding::FullNat {
             // Elsewhere servers see the client itself.
-            _ if forwarding != Forwarding::FullNat => Preface::None,
+            return Preface::None;
+        }
+        let trails = protocol == proto::UDP && identity.uoa_trail > 0;
+        let Some(ProxyProtocol { version, insecure }) = svc.proxy_protocol else {
+            return match protocol {
+                proto::TCP if identity.toa => Preface::Toa,
+                _ if trails => Preface::Uoa,
+                _ => Preface::None,
+            };
+        };
+        match (version, insecure) {
             (ProxyVersion::V1, false) if protocol == proto::TCP => Preface::V1,
             (ProxyVersion::V1, true) if protocol == proto::TCP => Preface::V1Insecure,
             (ProxyVersion::V2, false) if matches!(protocol, proto::TCP | proto::UDP) => Preface::V2,
             (ProxyVersion::V2, true) if matches!(protocol, proto::TCP | proto::UDP) => Preface::V2Insecure,
+            // Version 1 has nothing for datagrams.
+            _ if trails => Preface::Uoa,
             _ => Preface::None,
         }
+    }
+
+    /// Whether it is about the PROXY protocol.
+    fn is_header(self) -> bool {
+        !matches!(self, Preface::None | Preface::Toa | Preface::Telling | Preface::Uoa)
     }
 
     fn version(self) -> Version {
@@ -161,6 +184,9 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Option<Changed>> {
+        if !self.conns.get(id).preface.is_header() {
+            return Continue(None);
+        }
         let Received { parsed, ip, link, .. } = received;
         // What is changed gets a new checksum, which must not hide that the old one was wrong.
         if dir == Dir::Inbound && !vouched(pkt, link) && !l4::checksum_ok(&pkt.data()[parsed.l3..], ip) {

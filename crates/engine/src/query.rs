@@ -142,7 +142,7 @@ impl<P: Buffer> Lcore<P> {
         match plan {
             Plan::Rewrite => {}
             Plan::Pass => return self.leave(pkt, parsed, ip, hop, cx),
-            Plan::Cross => return self.cross(id, dir, pkt, parsed, hop, ttl, cx),
+            Plan::Cross => return self.cross(id, dir, pkt, parsed, hop, ttl, cx, out),
             Plan::Wrap => return self.encapsulate(id, pkt, parsed, hop, cx),
         }
         let new = self.conns.tuple(id, dir.opposite()).reversed();

@@ -368,6 +368,8 @@ pub mod world {
         let outside = [(V4.own, 24), (V4.vip, 32), (V6.own, 64), (V6.vip, 128)];
         let inside = [(V4.laddr, 24), (V6.laddr, 64)];
         let mut snap = Snapshot { version: 1, routing: 1, ..Snapshot::default() };
+        // Tests of the option switch it on; the others see the segments that the peers sent.
+        snap.options.identity.toa = false;
         snap.links = vec![Some(link(0, None, &outside)), Some(link(1, Some(102), &inside))];
         snap.ports = vec![Port {
             untagged: Some(LinkId(0)),

@@ -18,6 +18,7 @@ use crate::access::Access;
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
 use crate::health::Check;
+use crate::identity::Identity;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::limit::{Limit, Occupancy};
 use crate::link::{Link, Mac};
@@ -253,6 +254,8 @@ pub struct Options {
     pub defend_udp: bool,
     /// A client network that has a server of weight 0 gets another one with its next connection.
     pub expire_quiescent_template: bool,
+    /// How servers behind FULLNAT are told the addresses of clients.
+    pub identity: Identity,
     /// TTL of packets the director makes.
     pub default_ttl: u8,
     /// The SYN proxy's.
@@ -271,6 +274,7 @@ impl Default for Options {
             defend_tcp: false,
             defend_udp: false,
             expire_quiescent_template: false,
+            identity: Identity::default(),
             default_ttl: 64,
             syn_proxy: synproxy::config::Config::default(),
         }

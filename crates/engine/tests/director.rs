@@ -27,7 +27,7 @@ struct Tcp {
 impl Tcp {
     /// A client's SYN, as its server sees it.
     fn open(sim: &mut Sim, names: Names, cport: u16, (client_at, server_at): (usize, usize)) -> Tcp {
-        let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
+        let options = [2, 4, 5, 0xa0, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
         let syn = Segment { seq: 1000, flags: SYN, options: &options, ..Segment::default() };
         sim.receive(client_at, PORT, &from_client(at(names.client, cport), at(names.vip, 80), syn));
         let syn = see(&sim.sent_one());
@@ -82,7 +82,7 @@ fn a_tcp_connection_is_translated_in_both_directions() {
             (DIRECTOR, server_mac(client_at as u8 + 1), Some(102), 63)
         );
         assert_eq!(syn.options()[6..16], [1; 10], "no timestamps towards the server");
-        assert_eq!(syn.options()[..6], [2, 4, 5, 0xb4, 4, 2]);
+        assert_eq!(syn.options()[..6], [2, 4, 5, 0xa0, 4, 2]);
         assert_eq!(
             usize::from(syn.src.port() % workers),
             client_at % usize::from(workers),

@@ -36,7 +36,7 @@ fn a_tcp_connection_crosses_families_in_both_directions() {
             let mut sim = sim(workers, clients, servers);
             let (client, vip, server) =
                 (at(clients.client, 40_000), at(clients.vip, 80), at(servers.servers[0], 8080));
-            let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
+            let options = [2, 4, 5, 0xa0, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
             let syn = Segment { seq: 1000, flags: SYN, options: &options, ..Segment::default() };
             sim.receive(client_at, PORT, &from_client(client, vip, syn));
             let there = see(&sim.sent_one());

@@ -34,7 +34,7 @@ fn sim(workers: u16, forwarding: Forwarding) -> Sim {
 }
 
 /// What a SYN says that shows whether it was touched.
-const OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
+const OPTIONS: [u8; 20] = [2, 4, 5, 0xa0, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
 
 fn each(mut act: impl FnMut(Names, (u16, usize, usize))) {
     for names in [V4, V6] {

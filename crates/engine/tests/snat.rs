@@ -78,7 +78,7 @@ fn from_host(names: Names, sport: u16, segment: Segment) -> Vec<u8> {
 }
 
 fn outgoing(sim: &mut Sim, worker: usize, names: Names, sport: u16, flags: u8) -> Seen {
-    let segment = Segment { seq: 77, flags, options: &[2, 4, 5, 0xb4], ..Segment::default() };
+    let segment = Segment { seq: 77, flags, options: &[2, 4, 5, 0xa0], ..Segment::default() };
     sim.receive(worker, PORT, &from_host(names, sport, segment));
     see(&sim.sent_one())
 }
@@ -91,7 +91,7 @@ fn a_host_reaches_the_outside_and_hears_the_answer() {
             let (host, remote) = (at(names.servers[0], 50_000), at(names.client, 443));
             let out = outgoing(&mut sim, host_at, names, 50_000, SYN);
             assert_eq!((out.src.ip(), out.dst, out.dst_mac, out.vlan), (ip(names.own), remote, CLIENT, None));
-            assert_eq!((out.tcp().sequence_number, out.options(), out.ttl), (77, &[2, 4, 5, 0xb4][..], 63));
+            assert_eq!((out.tcp().sequence_number, out.options(), out.ttl), (77, &[2, 4, 5, 0xa0][..], 63));
             let answer = Segment { seq: 5, ack: 78, flags: SYN | ACK, ..Segment::default() };
             sim.receive(remote_at, PORT, &build::tcp((DIRECTOR, CLIENT), remote, out.src, answer));
             let back = see(&sim.sent_one());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::collections::HashSet;
 
+use engine::identity::{Identity, Uoa};
 use engine::proto::tcp;
 use engine::synproxy::config::{Auto, Config as SynProxy, Reuse};
 use keepalived_conf::tree;
@@ -119,7 +120,8 @@ ipvs_defs {
         conn_init_timeout           5
     }
     udp {
-        uoa_mode        opp
+        uoa_mode        ipo
+        uoa_max_trail   5
         timeout {
             normal      200
             last        3
@@ -172,17 +174,18 @@ fn a_file_of_dpvs_is_understood() {
     assert_eq!(config.options.conn_init_timeout, 5);
     assert_eq!(config.timeouts.tcp, [2, 900, 3, 30, 8, 7, 3, 7, 7, 120, 30]);
     assert_eq!(config.timeouts.udp, [2, 300, 200]);
+    assert_eq!(config.options.identity, Identity { toa: true, uoa_trail: 5, uoa: Uoa::Option });
     let proxy = &config.options.syn_proxy;
     assert_eq!((proxy.mss, proxy.wscale, proxy.timestamps, proxy.sack), (1452, None, true, true));
     assert_eq!((proxy.reuse.close, proxy.reuse.fin_wait, proxy.reuse.last_ack), (true, false, true));
     let warned: Vec<String> = warnings.iter().map(|warning| warning.to_string()).collect();
-    assert_eq!(warned.len(), 9, "{warned:#?}");
+    assert_eq!(warned.len(), 8, "{warned:#?}");
     assert_eq!(
         warned[0],
         "dpvs.conf:13: fdir_mode has no effect: return traffic finds its worker without flow rules"
     );
     assert!(
-        warned[8].starts_with("dpvs.conf:121: pool_hash_size has no effect: local ports"),
+        warned[7].starts_with("dpvs.conf:122: pool_hash_size has no effect: local ports"),
         "{}",
         warned[9]
     );

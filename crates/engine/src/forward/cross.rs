@@ -15,9 +15,10 @@ use crate::conn::{ConnId, Dir, Egress, Tuple, Tuple4, Tuple6};
 use crate::flow::Parsed;
 use crate::l3::Ip;
 use crate::l4;
-use crate::lcore::Lcore;
+use crate::lcore::{Lcore, Sink};
 use crate::output::Ttl;
 use crate::pipeline::Cx;
+use crate::preface::Preface;
 use crate::query;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
@@ -44,6 +45,7 @@ impl<P: Buffer> Lcore<P> {
         hop: Egress,
         ttl: Ttl,
         cx: Cx<'_>,
+        out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
         let old = &Ip { proto: query::across(parsed.ip.proto), ..parsed.ip };
         let was = query::Pseudo::of(&pkt.data()[parsed.l3..], &parsed.ip);
@@ -82,7 +84,14 @@ impl<P: Buffer> Lcore<P> {
         if self.conns.get(id).is_proxied() {
             self.shift_proxied(id, bytes, &ip, dir);
         }
-        self.leave(pkt, &Parsed { l3: start, ip, ..*parsed }, &ip, hop, cx)
+        let parsed = Parsed { l3: start, ip, ..*parsed };
+        if dir == Dir::Inbound
+            && self.conns.get(id).preface == Preface::Uoa
+            && let Some(changed) = self.trail_client(id, pkt, &parsed, hop.mtu, cx, out)
+        {
+            return self.leave(pkt, &changed.parsed, &changed.ip, hop, cx);
+        }
+        self.leave(pkt, &parsed, &ip, hop, cx)
     }
 }
 

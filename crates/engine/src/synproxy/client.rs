@@ -12,11 +12,13 @@ use super::segment::Segment;
 use super::session::{Phase, Session, Stamps};
 use crate::conn::{ConnId, Dir, Probe, Tuple};
 use crate::flow::Parsed;
+use crate::identity::option_len;
 use crate::l3::Ip;
 use crate::l4;
 use crate::lcore::{Lcore, Sink};
 use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
+use crate::preface::Preface;
 use crate::proto::tcp::State;
 use crate::snapshot::Service;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
@@ -83,7 +85,10 @@ impl<P: Buffer> Lcore<P> {
             ecn: offer.ecn && config.ecn && offer.tsval.is_some() && announced.timestamps,
         };
         let cookie = self.proxy.cookies.make(&probe.tuple, seq, &agreed, now);
-        let mss = config.mss.min(link.mtu.saturating_sub(headers(ip)));
+        // Where segments tell the client's address, they need room for it.
+        let tells = cx.snap.options.identity.toa && svc.proxy_protocol.is_none();
+        let added = if tells { option_len(ip.six) } else { 0 };
+        let mss = config.mss.min(link.mtu.saturating_sub(headers(ip) + added));
         let said = Said {
             // Who says nothing gets nothing said: the answer must not be longer than the question.
             mss: offer.mss.map(|_| mss),
@@ -199,6 +204,9 @@ impl<P: Buffer> Lcore<P> {
             return drop(DropReason::ConnTableFull);
         };
         self.conns.get_mut(id).session = at;
+        if self.conns.get(id).preface == Preface::Toa {
+            self.conns.set_preface(id, Preface::Telling, fields.ack);
+        }
         self.enter_state(id, State::SynSent as u8, false, 1);
         self.ask_server(id, cx, out);
         Continue(Verdict::Await(id))

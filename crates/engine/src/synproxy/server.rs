@@ -15,6 +15,7 @@ use crate::flow::{Entrance, Kind, Parsed};
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
 use crate::pipeline::Cx;
+use crate::preface::Preface;
 use crate::proto::tcp::State;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
@@ -220,7 +221,11 @@ impl<P: Buffer> Lcore<P> {
         };
         let session = self.proxy.sessions.get_mut(old.session);
         (session.retries, session.others) = (0, session.others + 1);
+        let cookie = session.cookie;
         self.conns.get_mut(next).session = old.session;
+        if self.conns.get(next).preface == Preface::Toa {
+            self.conns.set_preface(next, Preface::Telling, cookie.wrapping_add(1));
+        }
         self.enter_state(next, State::SynSent as u8, false, 1);
         self.proxy.count(svc.id).rs_other += 1;
         self.ask_server(next, cx, out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The director.
 
+use engine::identity::Uoa;
 use engine::synproxy::config::Config as SynProxy;
 
 use super::*;
@@ -58,8 +59,25 @@ pub(super) const KEYS: &[Key] = &[
         "Drops datagrams to an address of services none of which is of UDP, instead of handing them to the host's own stack (kni on).",
         |c| &mut c.options.defend_udp,
     ),
-    ignored("ipvs_defs/udp/uoa_mode", "servers are not told client addresses yet"),
-    ignored("ipvs_defs/udp/uoa_max_trail", "servers are not told client addresses yet"),
+    key(
+        "ipvs_defs/udp/uoa_mode",
+        Choice(&["opp", "ipo"]),
+        "opp",
+        Reload,
+        "How datagrams tell servers behind FULLNAT the client's address: opp in a header of its own (IP protocol 248), ipo in an IPv4 option.",
+        |c, v| {
+            c.options.identity.uoa = if text(v) == "ipo" { Uoa::Option } else { Uoa::Header };
+            Ok(())
+        },
+    ),
+    num(
+        "ipvs_defs/udp/uoa_max_trail",
+        Number(0, 255),
+        "0",
+        Reload,
+        "How many datagrams at the beginning of a flow tell it; only where servers understand that (in DPVS it is 3).",
+        |c, n| c.options.identity.uoa_trail = n as u8,
+    ),
     group("ipvs_defs/udp/timeout", "Idle seconds of UDP connections by state."),
     num(
         "ipvs_defs/udp/timeout/oneway",
@@ -163,6 +181,13 @@ pub(super) const KEYS: &[Key] = &[
         "off",
         "Drops TCP packets that none of an address's TCP services wants, instead of handing them to the host's own stack (kni on).",
         |c| &mut c.options.defend_tcp,
+    ),
+    switch(
+        "ipvs_defs/tcp/toa",
+        "on",
+        "Tells servers behind FULLNAT the client's address in a TCP option (TOA, kind 254), until the client has heard from them; servers \
+         that do not know it do not mind. Services with the PROXY protocol have none.",
+        |c| &mut c.options.identity.toa,
     ),
     group("ipvs_defs/tcp/timeout", "Idle seconds of TCP connections by state."),
     num("ipvs_defs/tcp/timeout/none", SECONDS, "2", Reload, "Before any state.", |c, n| {
