@@ -63,7 +63,7 @@ impl<P: Buffer> Lcore<P> {
         if new != old {
             return self.enter_state(id, new as u8, new == State::Established, secs);
         }
-        let own = if new == State::Established { conn.conn_timeout } else { 0 };
+        let own = if new == State::Established { self.conns.own_timeout(id) } else { 0 };
         self.conns.set_timeout(id, if own == 0 { secs } else { own });
     }
 }

@@ -104,7 +104,7 @@ impl<P: Buffer> Lcore<P> {
                     self.may_begin(&pkt.data()[parsed.l3..], ip, cx)?;
                 }
                 let id = self.open(pkt, parsed, ip, probe, svc, link, cx)?;
-                if self.conns.get(id).one_packet {
+                if self.conns.get(id).is_one_packet() {
                     return self.follow_once(id, pkt, received, flags, cx, out);
                 }
                 (id, Dir::Inbound)
@@ -166,7 +166,7 @@ impl<P: Buffer> Lcore<P> {
         if ip.proto == proto::SCTP {
             self.verify_association(id, pkt, received)?;
         }
-        if self.conns.get(id).egress[dir as usize].routing != cx.snap.routing
+        if self.conns.get(id).routing != cx.snap.routing
             && let Break(verdict) = self.serves_still(id, cx)
         {
             self.end(id, dir, pkt, received, cx, out);
@@ -185,6 +185,9 @@ impl<P: Buffer> Lcore<P> {
             self.watch_header(id);
         }
         self.account(id, dir, ip);
+        if dir == Dir::Outbound && ip.proto == proto::TCP && !is_proxied {
+            self.note_end(id, &pkt.data()[parsed.l3..], ip);
+        }
         if ip.proto == proto::TCP && flags & SYN != 0 && matches!(plan, Plan::Rewrite | Plan::Cross) {
             self.fit_mss(id, dir, pkt, parsed, ip, cx);
         }
@@ -357,9 +360,10 @@ impl<P: Buffer> Lcore<P> {
             if new != old {
                 self.judge(id, old as u8, new as u8, cx);
             }
-            let conn = self.conns.get(id);
-            let secs =
-                if conn.conn_timeout == 0 { cx.snap.timeouts.udp[new as usize] } else { conn.conn_timeout };
+            let secs = match self.conns.own_timeout(id) {
+                0 => cx.snap.timeouts.udp[new as usize],
+                own => own,
+            };
             self.conns.get_mut(id).state = new as u8;
             self.conns.set_timeout(id, secs);
         }
@@ -368,10 +372,11 @@ impl<P: Buffer> Lcore<P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn enter_state(&mut self, id: ConnId, state: u8, active: bool, secs: u32) {
+        let own = self.conns.own_timeout(id);
         let conn = self.conns.get_mut(id);
         let was = std::mem::replace(&mut conn.active, active);
         conn.state = state;
-        let secs = if active && conn.conn_timeout != 0 { conn.conn_timeout } else { secs };
+        let secs = if active && own != 0 { own } else { secs };
         let (dest, generation) = (conn.dest, conn.dest_generation);
         self.conns.set_timeout(id, secs);
         if let (true, Some(c)) = (was != active, self.dests.get_mut(dest, generation)) {
@@ -383,6 +388,19 @@ impl<P: Buffer> Lcore<P> {
         if active {
             self.assure_template(id);
         }
+    }
+
+    /// Notes how far a server has come: the ends of its connection are told by that when the time of it is up.
+    #[inline(always)]
+    fn note_end(&mut self, id: ConnId, bytes: &[u8], ip: &Ip) {
+        let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len));
+        let Some(header) = l4.and_then(tcp::Header::parse).filter(|header| header.flags() & RST == 0) else {
+            return;
+        };
+        let flags = header.flags();
+        let len = usize::from(ip.total_len - ip.header_len) - header.header_len();
+        let len = len as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
+        self.conns.get_mut(id).ends.note(flags, header.seq(), header.ack(), len);
     }
 
     #[inline(always)]

@@ -133,7 +133,7 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn hold_template(&mut self, id: ConnId, key: &Key, dest: &Dest, cx: Cx<'_>) {
         // Nothing tells datagrams of a client that means it from others.
         let conn = self.conns.get(id);
-        let assured = !matches!(conn.proto(), proto::TCP | proto::SCTP) && !conn.one_packet;
+        let assured = !matches!(conn.proto(), proto::TCP | proto::SCTP) && !conn.is_one_packet();
         let held = cx.snap.templates.hold(key, (dest.id, dest.generation), assured, cx.now);
         if let Some(template) = held {
             self.conns.set_template(id, template);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::options::PassiveCheck;
 use packet::Buffer;
 
-use crate::conn::{ConnId, Dir};
+use crate::conn::{ConnId, Ends};
 use crate::forward::Forwarding;
 use crate::lcore::Lcore;
 use crate::pipeline::Cx;
@@ -147,7 +147,7 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn expires_unanswered(&self, id: ConnId) -> bool {
         let conn = self.conns.get(id);
         // A server that was heard is not dead, whatever became of the client.
-        let unheard = conn.egress[Dir::Outbound as usize].routing == 0;
+        let unheard = !conn.is_proxied() && conn.ends == Ends::default();
         match conn.proto() {
             _ if conn.forwarding == Forwarding::Snat => false,
             packet::proto::TCP => {

@@ -227,12 +227,10 @@ impl<P: Buffer> Lcore<P> {
                 if self.conns.get(id).preface == Preface::Sent && self.repeat_header(id, cx, out) {
                     continue;
                 }
-                if self.conns.get(id).is_proxied() {
-                    if self.is_pending(id) && self.ask_again(id, cx, out) {
-                        continue;
-                    }
-                    self.tell_both(id, cx, out);
+                if self.is_pending(id) && self.ask_again(id, cx, out) {
+                    continue;
                 }
+                self.tell_both(id, cx, out);
                 self.close(id, out);
             }
             if expired.len() < BURST {

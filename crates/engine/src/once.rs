@@ -22,7 +22,7 @@ impl<P: Buffer> Lcore<P> {
         }
         let (id, dir) = self.conns.find(&self.conns.probe(*outbound, probe.proto))?;
         let same = dir == Dir::Outbound
-            && self.conns.get(id).one_packet
+            && self.conns.get(id).is_one_packet()
             && self.conns.tuple(id, Dir::Inbound) == probe.tuple
             && (self.conns.get(id).dest, self.conns.get(id).dest_generation) == (dest.id, dest.generation);
         same.then_some(id)

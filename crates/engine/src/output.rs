@@ -40,8 +40,8 @@ impl<P: Buffer> Lcore<P> {
     /// Where packets of a connection leave: remembered while routes stay as they are.
     #[inline(always)]
     pub(crate) fn next_hop(&mut self, id: ConnId, dir: Dir, cx: Cx<'_>) -> Step<Egress> {
-        let known = &self.conns.get(id).egress[dir as usize];
-        if known.routing != cx.snap.routing || !self.neighs.is_current(known.neigh) {
+        let conn = self.conns.get(id);
+        if conn.routing != cx.snap.routing || !self.neighs.is_current(conn.egress[dir as usize].neigh) {
             self.find_hop(id, dir, cx)?;
         }
         Continue(self.conns.get(id).egress[dir as usize])
@@ -61,7 +61,12 @@ impl<P: Buffer> Lcore<P> {
         // Beside its own clients' routers a server with direct routing must be a neighbour: no gateway would pass this on to it.
         let via = route.via.filter(|_| self.conns.get(id).forwarding != Forwarding::DirectRouting);
         let hop = self.hop_by(&Route { via, ..route.clone() }, target, cx)?;
-        self.conns.get_mut(id).egress[dir as usize] = hop;
+        let conn = self.conns.get_mut(id);
+        if conn.routing != cx.snap.routing {
+            // What the other direction knows is as old.
+            (conn.routing, conn.egress) = (cx.snap.routing, [Egress::UNKNOWN; 2]);
+        }
+        conn.egress[dir as usize] = hop;
         Continue(())
     }
 
@@ -70,7 +75,7 @@ impl<P: Buffer> Lcore<P> {
         let Some(link) = cx.snap.link(route.link) else { return drop(DropReason::NoRoute) };
         let mtu = if route.mtu == 0 { link.mtu } else { route.mtu.min(link.mtu) };
         match self.neighs.resolve(link.id, route.via.unwrap_or(target), cx.now) {
-            Ok(neigh) => Continue(Egress { routing: cx.snap.routing, neigh, link: link.id, mtu }),
+            Ok(neigh) => Continue(Egress { neigh, link: link.id, mtu }),
             Err(reason) => drop(reason),
         }
     }

@@ -384,7 +384,7 @@ impl<P: Buffer> Lcore<P> {
 
     fn usual_timeout(&mut self, id: ConnId, cx: Cx<'_>) {
         let conn = self.conns.get(id);
-        let own = if conn.active { conn.conn_timeout } else { 0 };
+        let own = if conn.active { self.conns.own_timeout(id) } else { 0 };
         let usual = cx.snap.timeouts.tcp.get(usize::from(conn.state)).copied().unwrap_or_default();
         self.conns.set_timeout(id, if own == 0 { usual } else { own });
     }

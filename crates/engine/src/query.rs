@@ -136,7 +136,7 @@ impl<P: Buffer> Lcore<P> {
         let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
         self.conns.touch(id, cx.now);
-        let asked = self.conns.get(id).conn_timeout;
+        let asked = self.conns.own_timeout(id);
         self.conns.set_timeout(id, if asked == 0 { TIMEOUT } else { asked });
         self.account(id, dir, ip);
         match plan {

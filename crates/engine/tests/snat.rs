@@ -232,3 +232,28 @@ fn services_stand_before_rules() {
     sim.receive(0, PORT, &tagged(frame));
     assert_eq!(see(&sim.sent_one()).dst.port(), 8080);
 }
+
+/// Row 60, from the inside out.
+#[test]
+fn row060_both_ends_are_told_when_the_time_of_an_open_connection_is_up() {
+    for names in [V4, V6] {
+        let mut sim = sim(1);
+        let (host, remote) = (at(names.servers[0], 50_000), at(names.client, 443));
+        let out = outgoing(&mut sim, 0, names, 50_000, SYN);
+        let answer = Segment { seq: 5, ack: 78, flags: SYN | ACK, ..Segment::default() };
+        sim.receive(0, PORT, &build::tcp((DIRECTOR, CLIENT), remote, out.src, answer));
+        let data = Segment { seq: 78, ack: 6, flags: ACK, payload: b"query", ..Segment::default() };
+        sim.receive(0, PORT, &from_host(names, 50_000, data));
+        assert_eq!(sim.sent().len(), 2);
+        let mut told = Vec::new();
+        for _ in 0..200 {
+            sim.pass(500);
+            told.extend(sim.sent().iter().map(|frame| see(frame)));
+        }
+        let [outside, inside] = &told[..] else { panic!("two resets: {told:?}") };
+        let tell = |seen: &Seen| (seen.src, seen.dst, seen.tcp().rst, seen.tcp().sequence_number);
+        // The remote has acknowledged no more than the host's SYN; the host has heard its SYN-ACK.
+        let pair = [(remote, host, true, 6), (out.src, remote, true, 83)];
+        assert!([tell(inside), tell(outside)] == pair || [tell(outside), tell(inside)] == pair, "{told:?}");
+    }
+}

@@ -5,6 +5,7 @@ use crate::forward::{Forwarding, Plan};
 use crate::ids::{DestId, LinkId, ServiceId};
 use crate::neigh::NeighRef;
 use crate::preface::Preface;
+use crate::proto::tcp::{ACK, SYN};
 
 use super::tuple::{Tuple, Tuple4};
 
@@ -35,8 +36,6 @@ impl Dir {
 /// Where packets of one direction leave, looked up once and kept while the snapshot's routing is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
-    /// The snapshot's routing number it was looked up under; 0 for never.
-    pub routing: u32,
     /// The next hop.
     pub neigh: NeighRef,
     /// The link.
@@ -74,6 +73,53 @@ pub struct NewConn {
     pub preface: Preface,
 }
 
+impl Egress {
+    /// Not looked up.
+    pub(crate) const UNKNOWN: Egress = Egress { neigh: NeighRef::NONE, link: LinkId(0), mtu: 0 };
+}
+
+/// What few connections have; the rest of it is in the table, by slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits(pub(super) u8);
+
+impl Traits {
+    /// It is for one packet of the client and what answers that.
+    pub(super) const ONE_PACKET: u8 = 1;
+    /// A template is held for it.
+    pub(super) const PERSISTENT: u8 = 2;
+    /// It has an idle time of its own.
+    pub(super) const OWN_TIMEOUT: u8 = 4;
+
+    #[inline(always)]
+    pub(super) fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// How far a TCP server has come, in its own numbers: what it and its client expect to hear next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// The number behind the last that it sent.
+    pub seq: u32,
+    /// The last that it acknowledged.
+    pub ack: u32,
+}
+
+impl Ends {
+    /// Notes a segment of the server that takes `len` numbers. What comes late moves nothing back.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, flags: u8, seq: u32, ack: u32, len: u32) {
+        let end = seq.wrapping_add(len);
+        let first = flags & SYN != 0;
+        if first || end.wrapping_sub(self.seq) as i32 > 0 {
+            self.seq = end;
+        }
+        if flags & ACK != 0 && (first || self.ack == 0 || ack.wrapping_sub(self.ack) as i32 > 0) {
+            self.ack = ack;
+        }
+    }
+}
+
 /// One connection.
 ///
 /// The first line has what every packet needs, the second what either direction adds. IPv6 addresses do
@@ -109,18 +155,18 @@ pub struct Conn {
     pub seq_delta: u32,
     /// Where packets leave, by direction.
     pub egress: [Egress; 2],
+    /// The snapshot's routing number that both were looked up under; 0 for never.
+    pub routing: u32,
+    /// How far the server has come, unless the SYN proxy keeps that itself (TCP).
+    pub(crate) ends: Ends,
     /// The service that took it.
     pub service: ServiceId,
     /// The range its local port was leased from.
     pub(super) lease: u32,
     /// Its session with the SYN proxy, if that opened it; see [`Conn::is_proxied`].
     pub session: u32,
-    /// Idle seconds of the established state instead of the protocol's; 0 for the protocol's.
-    pub conn_timeout: u32,
-    /// It is for one packet of the client and what answers that.
-    pub one_packet: bool,
-    /// A template is held for it; the table knows which.
-    pub(super) persistent: bool,
+    /// What few connections have.
+    pub(super) traits: Traits,
     /// What it has to do with the PROXY protocol.
     pub(crate) preface: Preface,
     /// Up to a second that spreads expiry, in wheel ticks.
@@ -150,13 +196,13 @@ impl Conn {
         l4_delta: [0; 2],
         l3_delta: [0; 2],
         seq_delta: 0,
-        egress: [Egress { routing: 0, neigh: NeighRef::NONE, link: LinkId(0), mtu: 0 }; 2],
+        egress: [Egress::UNKNOWN; 2],
+        routing: 0,
+        ends: Ends { seq: 0, ack: 0 },
         service: ServiceId(0),
         lease: NIL,
         session: NIL,
-        conn_timeout: 0,
-        one_packet: false,
-        persistent: false,
+        traits: Traits(0),
         preface: Preface::None,
         jitter: 0,
         six: [false; 2],
@@ -174,6 +220,11 @@ impl Conn {
     /// The range its local port was leased from, if it was.
     pub fn lease(&self) -> Option<u32> {
         (self.lease != NIL).then_some(self.lease)
+    }
+
+    /// Whether it is for one packet of the client and what answers that.
+    pub fn is_one_packet(&self) -> bool {
+        self.traits.has(Traits::ONE_PACKET)
     }
 
     /// Whether the SYN proxy opened it.

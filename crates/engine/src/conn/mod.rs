@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use foldhash::quality::FixedState;
 
-pub use entry::{Conn, ConnId, Dir, Egress, NewConn};
+pub use entry::{Conn, ConnId, Dir, Egress, Ends, NewConn};
 pub use tuple::{Tuple, Tuple4, Tuple6};
 
 use crate::forward::Forwarding;
@@ -21,7 +21,7 @@ use crate::persist::TemplateId;
 use crate::preface::Preface;
 use crate::tick::Tick;
 use crate::verdict::DropReason;
-use entry::NIL;
+use entry::{NIL, Traits};
 use index::{Guess, Index};
 use wheel::Wheel;
 use wide::Wide;
@@ -32,6 +32,8 @@ pub struct ConnTable {
     wide: Wide,
     /// The templates held for connections, by slot. Asked for zeroed, so that only persistent services cost memory.
     templates: Vec<u32>,
+    /// Idle seconds of the established state instead of the protocol's, by slot. Likewise.
+    own_timeouts: Vec<u32>,
     /// What belongs to each [`Conn::preface`]: the first number of the client's data, or the slot of a header on its way. Likewise.
     prefaces: Vec<u32>,
     /// Free slots below the end of `conns`; the one freed last is taken first.
@@ -74,6 +76,7 @@ impl ConnTable {
             conns: Vec::with_capacity(capacity),
             wide: Wide::new(capacity),
             templates: vec![0; capacity],
+            own_timeouts: vec![0; capacity],
             prefaces: vec![0; capacity],
             free: Vec::with_capacity(capacity),
             capacity,
@@ -257,16 +260,21 @@ impl ConnTable {
             dest: new.dest,
             dest_generation: new.dest_generation,
             forwarding: new.forwarding,
-            one_packet: new.one_packet,
             preface: new.preface,
             plans: new.plans,
-            conn_timeout: new.conn_timeout,
             lease: new.lease.unwrap_or(NIL),
             last_seen: wheel::ticks(now),
+            traits: Traits(
+                if new.one_packet { Traits::ONE_PACKET } else { 0 }
+                    | if new.conn_timeout != 0 { Traits::OWN_TIMEOUT } else { 0 },
+            ),
             ..Conn::FREE
         };
         let id = self.take_slot();
         *self.get_mut(id) = conn;
+        if new.conn_timeout != 0 {
+            self.own_timeouts[id.0 as usize] = new.conn_timeout;
+        }
         self.write(id, Dir::Inbound, new.inbound);
         self.write(id, Dir::Outbound, new.outbound);
         id
@@ -299,8 +307,9 @@ impl ConnTable {
     /// Removes a connection.
     pub fn remove(&mut self, id: ConnId) {
         self.disarm(id);
-        let Conn { proto, forwarding, one_packet, .. } = *self.get(id);
-        for &dir in found(forwarding, one_packet) {
+        let conn = *self.get(id);
+        let (proto, forwarding) = (conn.proto, conn.forwarding);
+        for &dir in found(forwarding, conn.is_one_packet()) {
             let hash = self.tuple(id, dir).place(proto, &self.seed);
             let there = self.index.remove(hash, id.0 << 1 | dir as u32);
             debug_assert!(there, "what packets find a connection by is in the index");
@@ -310,7 +319,7 @@ impl ConnTable {
 
     /// A template is held for a connection.
     pub(crate) fn set_template(&mut self, id: ConnId, template: TemplateId) {
-        self.get_mut(id).persistent = true;
+        self.get_mut(id).traits.0 |= Traits::PERSISTENT;
         self.templates[id.0 as usize] = template.0;
     }
 
@@ -328,7 +337,13 @@ impl ConnTable {
     /// The template held for a connection, if any.
     #[inline(always)]
     pub(crate) fn template(&self, id: ConnId) -> Option<TemplateId> {
-        self.get(id).persistent.then(|| TemplateId(self.templates[id.0 as usize]))
+        self.get(id).traits.has(Traits::PERSISTENT).then(|| TemplateId(self.templates[id.0 as usize]))
+    }
+
+    /// Idle seconds of a connection's established state instead of the protocol's; 0 for the protocol's.
+    #[inline(always)]
+    pub(crate) fn own_timeout(&self, id: ConnId) -> u32 {
+        if self.get(id).traits.has(Traits::OWN_TIMEOUT) { self.own_timeouts[id.0 as usize] } else { 0 }
     }
 
     /// Notes that a connection was used.

@@ -247,15 +247,21 @@ impl<P: Buffer> Lcore<P> {
         self.send_own(id, Dir::Outbound, &reset, cx, out);
     }
 
-    /// The time of an open connection is up: without us neither end could read the other, so both are told, each by the number it expects.
+    /// The time of an open TCP connection is up: without us neither end could read the other, so both are told, each by the number it
+    /// expects.
     #[cold]
     pub(crate) fn tell_both(&mut self, id: ConnId, cx: Cx<'_>, out: &mut impl Sink<P>) {
-        if State::from_number(self.conns.get(id).state) != State::Established {
+        let conn = self.conns.get(id);
+        let (open, ends) = (State::from_number(conn.state) == State::Established, conn.ends);
+        if conn.proto() != proto::TCP || !open || !conn.forwarding.is_two_way() {
             return;
         }
         for dir in [Dir::Inbound, Dir::Outbound] {
-            let Some(session) = self.session(id) else { return };
-            let seq = session.heard[dir.opposite() as usize].ack;
+            let seq = match (self.session(id), dir) {
+                (Some(session), dir) => session.heard[dir.opposite() as usize].ack,
+                (None, Dir::Inbound) => ends.ack,
+                (None, Dir::Outbound) => ends.seq,
+            };
             self.reset(id, dir, seq, cx, out);
         }
     }
