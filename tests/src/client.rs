@@ -17,6 +17,8 @@ pub enum Pace {
     InTurn,
     /// Up to 200 at once.
     AtOnce,
+    /// The next when the last is done; a handshake may take four SYNs, where a flood crowds them out of a device's ring.
+    Patiently,
 }
 
 /// What came back.
@@ -36,7 +38,9 @@ pub fn fetch(ns: &Netns, target: SocketAddr, path: &str, count: usize, pace: Pac
     let dir = tempfile::tempdir()?;
     let mut cmd = ns
         .cmd("curl")
-        .words("--silent --connect-timeout 3 --max-time 60 --header Connection:close --output")
+        .words("--silent --max-time 60 --header Connection:close --connect-timeout")
+        .arg(if pace == Pace::Patiently { 14 } else { 3 })
+        .arg("--output")
         .arg(dir.path().join("#1").display())
         .args(["--write-out", "%{http_code} %{exitcode} %{errormsg}\n"])
         .timeout(Duration::from_secs(90));

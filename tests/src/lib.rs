@@ -10,6 +10,7 @@ pub mod capture;
 pub mod client;
 pub mod command;
 pub mod connections;
+pub mod delay;
 pub mod director;
 pub mod echo;
 pub mod lab;

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
+use crate::delay::{Delay, Wire};
 use crate::netns::{Names, Netns};
 use crate::tagger::Tagger;
 
@@ -112,6 +113,8 @@ pub struct Plan {
     pub servers: u8,
     /// Clients reach the director by this VLAN of its first port.
     pub vlan: Option<u16>,
+    /// What the wire between client and director is like, on two arms. `None` is as fast as it can.
+    pub wire: Option<Wire>,
     /// Text of `dpvs.conf`.
     pub conf: String,
     /// Text of `keepalived.conf`; `None`: the director has none.
@@ -126,6 +129,7 @@ impl Default for Plan {
             workers: 1,
             servers: 2,
             vlan: None,
+            wire: None,
             conf: String::new(),
             keepalived: None,
         }
@@ -217,6 +221,8 @@ pub struct Net {
     pub switch: Netns,
     /// The switch that tags what clients send, where clients are in a VLAN.
     pub tagger: Option<Tagger>,
+    /// The wire to the client, where it is a long one.
+    pub delay: Option<Delay>,
 }
 
 impl Net {
@@ -233,6 +239,7 @@ impl Net {
                 .collect::<Result<_>>()?,
             switch: Netns::create(names, "switch")?,
             tagger: None,
+            delay: None,
         };
         for family in ["all", "default"] {
             // The kernel must not answer neighbour discovery on the director's ports.
@@ -244,6 +251,10 @@ impl Net {
         match plan.arms {
             Arms::Two if plan.vlan.is_some() => {
                 net.tagger = plan.vlan.map(|id| Tagger::between(&net, names, id)).transpose()?;
+                net.plug("director", &net.director, "port1")?;
+            }
+            Arms::Two if plan.wire.is_some() => {
+                net.delay = plan.wire.map(|wire| Delay::between(&net, names, wire)).transpose()?;
                 net.plug("director", &net.director, "port1")?;
             }
             Arms::Two => {
