@@ -52,12 +52,21 @@ pub(crate) struct Target {
     pub(crate) own: bool,
     /// Services at it take every port.
     any_port: bool,
+    /// There are services at it.
+    served: bool,
     /// There are services of TCP at it.
     tcp: bool,
     /// There are services at it, and none of UDP.
     no_udp: bool,
     /// It is a local address of services; return traffic comes in by this link.
     pub(crate) laddr: Option<LinkId>,
+}
+
+impl Target {
+    /// Whether it is an address of the host, and neither of services nor towards servers.
+    pub(crate) fn is_hosts_alone(self) -> bool {
+        self.own && !self.served && self.laddr.is_none()
+    }
 }
 
 impl Lookup {
@@ -79,7 +88,7 @@ impl Lookup {
         }
         for svc in snap.services.iter().flatten().filter(|svc| svc.has_address()) {
             let target = note(&mut targets, svc.vip.ip());
-            target.own = true;
+            (target.own, target.served) = (true, true);
             target.any_port |= svc.takes_any_port();
             target.tcp |= svc.transport == Transport::Tcp;
             services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));

@@ -81,7 +81,7 @@ impl<P: Buffer> Lcore<P> {
         }
         if !local && !group {
             let message = &bytes[usize::from(ip.header_len)..];
-            if self.is_about_ours(message, ip.six, cx) && (!ip.six || icmp6_checksum_ok(bytes, ip)) {
+            if self.is_about_ours(message, ip.six, link, cx) && (!ip.six || icmp6_checksum_ok(bytes, ip)) {
                 return self.relay_error(pkt, parsed, ip, cx, out);
             }
             return match self.query(pkt, parsed, link, cx, out) {

@@ -145,10 +145,12 @@ drop_reasons! {
     Icmp => "icmp",
     /// ICMP error tied to no connection.
     IcmpUnrelated => "icmp_unrelated",
-    /// ICMP error about a connection whose two sides are of different families.
+    /// ICMP error that the family of its receiver has no word for (RFC 7915 4.2, 5.2).
     IcmpFamily => "icmp_family",
     /// ICMP error whose quoted packet is malformed, too short, or of another protocol.
     IcmpQuote => "icmp_quote",
+    /// ICMP error told to somebody who did not send the packet it quotes.
+    IcmpForeign => "icmp_foreign",
     /// ICMP error too many towards one neighbourhood.
     IcmpLimited => "icmp_limited",
     /// A query that the service at its address leaves unanswered.

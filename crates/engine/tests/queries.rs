@@ -147,10 +147,10 @@ fn ends(conn: &ConnEntry) -> [String; 4] {
 fn r_2_an_error_about_no_connection_is_dropped_and_never_scheduled() {
     for workers in [1, 2] {
         let mut sim = sim(workers, Forwarding::FullNat);
-        // Quotes an echo request that nobody sent.
-        let quoted =
-            build::echo((DIRECTOR, CLIENT), ip(V4.laddr), ip(V4.servers[0]), 77, 1, b"")[14..].to_vec();
         for to in [V4.vip, V4.laddr] {
+            // Quotes an echo request that nobody sent.
+            let quoted =
+                build::echo((DIRECTOR, CLIENT), ip(to), ip(V4.servers[0]), 77, 1, b"")[14..].to_vec();
             let before = sim.drops(DropReason::IcmpUnrelated);
             let message = [&[3, 1, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
             sim.receive(

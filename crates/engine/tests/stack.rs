@@ -404,7 +404,8 @@ fn frames_for_other_stations_and_errors_tied_to_nothing_are_dropped() {
     frame[5] = 0x77;
     sim.receive(0, PORT, &frame);
     assert_eq!(sim.drops(DropReason::OtherHost), 1);
-    let error = [&[3, 1, 0, 0, 0, 0, 0, 0][..], &syn(V4, 40_000)[14..42]].concat();
+    let sent = build::udp((CLIENT, DIRECTOR), at(V4.vip, 80), at(V4.client, 40_000), b"");
+    let error = [&[3, 1, 0, 0, 0, 0, 0, 0][..], &sent[14..42]].concat();
     let frame =
         build::ip((DIRECTOR, CLIENT), ip(V4.client), ip(V4.vip), proto::ICMP, error, Some(icmp::CHECKSUM));
     sim.receive(0, PORT, &frame);

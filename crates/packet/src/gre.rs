@@ -8,7 +8,8 @@ pub const LEN: usize = 4;
 /// Bytes of a header with checksum.
 pub const LEN_CSUM: usize = 8;
 
-const CHECKSUM_PRESENT: u8 = 0x80;
+/// First byte of a header with checksum and nothing else that is optional.
+pub const CHECKSUM_PRESENT: u8 = 0x80;
 
 /// Writes a header without checksum in front of a payload of Ethernet type `kind`; `None` when `bytes` is shorter than 4.
 pub fn write(bytes: &mut [u8], kind: u16) -> Option<()> {

@@ -57,6 +57,17 @@ pub fn across(what: u16) -> Option<u16> {
     }
 }
 
+/// The type of an echo request or reply in the other family, `six` being the one it is of; `None` for other types.
+pub fn echo_across(kind: u8, six: bool) -> Option<u8> {
+    match (six, kind) {
+        (false, v4::ECHO) => Some(v6::ECHO),
+        (false, v4::ECHO_REPLY) => Some(v6::ECHO_REPLY),
+        (true, v6::ECHO) => Some(v4::ECHO),
+        (true, v6::ECHO_REPLY) => Some(v4::ECHO_REPLY),
+        _ => None,
+    }
+}
+
 /// ICMP types and codes.
 pub mod v4 {
     /// Echo reply.
@@ -107,6 +118,14 @@ pub mod v6 {
     pub const TIME_EXCEEDED: u8 = 3;
     /// Parameter problem.
     pub const PARAMETER_PROBLEM: u8 = 4;
+    /// Unreachable code: administratively prohibited.
+    pub const PROHIBITED: u8 = 1;
+    /// Unreachable code: the address.
+    pub const ADDRESS_UNREACHABLE: u8 = 3;
+    /// Unreachable code: the port.
+    pub const PORT_UNREACHABLE: u8 = 4;
+    /// Parameter problem code: next header unknown.
+    pub const UNKNOWN_NEXT_HEADER: u8 = 1;
     /// Echo request.
     pub const ECHO: u8 = 128;
     /// Echo reply.

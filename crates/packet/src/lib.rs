@@ -9,6 +9,7 @@ pub mod arp;
 pub mod buffer;
 pub mod build;
 pub mod checksum;
+pub mod error;
 pub mod ether;
 pub mod gre;
 pub mod gue;

@@ -3,7 +3,7 @@
 
 use crate::checksum::{Delta, udp_shift_by};
 use crate::icmp::{self, Query};
-use crate::{ipv4, ipv6, proto, tcp, udp};
+use crate::{ether, gre, gue, ipv4, ipv6, proto, sctp, tcp, udp};
 
 /// Bytes of the upper layer that every error quotes (RFC 792; RFC 1812 4.3.2.3 asks for more).
 pub const LEAST: usize = 8;
@@ -47,19 +47,100 @@ pub struct Instead {
     pub ack: u32,
 }
 
+/// A quoted packet of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wrapped {
+    /// Source address of the outer header; IPv4 in the low 32 bits.
+    pub src: u128,
+    /// Its destination address.
+    pub dst: u128,
+    /// What is inside is IPv6, else IPv4.
+    pub six: bool,
+    /// Bytes before what is inside.
+    pub front: usize,
+}
+
+impl Wrapped {
+    /// Reads a quoted packet of IP in IP, GRE or GUE, of the family `six` says; `None` when it is none or ends before what is inside.
+    pub fn parse(bytes: &[u8], six: bool) -> Option<Wrapped> {
+        let outer = Outer::parse(bytes, six)?;
+        let at = outer.header_len;
+        let of_ip = |proto, len| match proto {
+            proto::IPIP => Some((false, len)),
+            proto::IPV6 => Some((true, len)),
+            _ => None,
+        };
+        let (six, shim) = match outer.proto {
+            proto::GRE => {
+                let &[flags, version, high, low] = bytes.get(at..)?.first_chunk::<{ gre::LEN }>()?;
+                let len = match (flags, version) {
+                    (0, 0) => gre::LEN,
+                    (gre::CHECKSUM_PRESENT, 0) => gre::LEN_CSUM,
+                    _ => return None,
+                };
+                match u16::from_be_bytes([high, low]) {
+                    ether::IPV4 => Some((false, len)),
+                    ether::IPV6 => Some((true, len)),
+                    _ => None,
+                }
+            }
+            proto::UDP => {
+                // Version 0, data, with as many words of options as it says.
+                let &[first, proto, ..] = bytes.get(at + udp::LEN..)?.first_chunk::<{ gue::LEN }>()?;
+                let len = udp::LEN + gue::LEN + usize::from(first & 31) * 4;
+                if first >> 5 == 0 { of_ip(proto, len) } else { None }
+            }
+            proto => of_ip(proto, 0),
+        }?;
+        let front = at + shim;
+        (front < bytes.len()).then_some(Wrapped { src: outer.src, dst: outer.dst, six, front })
+    }
+}
+
+/// The header of a quoted packet, which is no later fragment.
+struct Outer {
+    proto: u8,
+    src: u128,
+    dst: u128,
+    header_len: usize,
+}
+
+impl Outer {
+    fn parse(bytes: &[u8], six: bool) -> Option<Outer> {
+        if six {
+            let h = ipv6::Header::parse(bytes).filter(|h| h.version() == 6)?;
+            let upper = ipv6::upper(bytes, h.next_header()).filter(|upper| !upper.later_fragment)?;
+            return Some(Outer { proto: upper.proto, src: h.src(), dst: h.dst(), header_len: upper.offset });
+        }
+        let h = ipv4::Header::parse(bytes)
+            .filter(|h| h.version() == 4 && h.header_len() >= ipv4::LEN && !h.is_later_fragment())?;
+        let (src, dst) = (h.src().into(), h.dst().into());
+        Some(Outer { proto: h.proto(), src, dst, header_len: h.header_len() })
+    }
+}
+
+/// A header of the other family, for the packet of a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherHeader {
+    bytes: [u8; ipv6::LEN + FRAGMENT_LEN],
+    len: usize,
+}
+
+/// Bytes of an IPv6 fragment header.
+const FRAGMENT_LEN: usize = 8;
+
+impl OtherHeader {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 impl Quote {
     /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP, UDP, SCTP or a query, or of a fragment other than
     /// the first.
     pub fn parse(bytes: &[u8], six: bool) -> Option<Quote> {
-        let (proto, src, dst, header_len) = if six {
-            let header = ipv6::Header::parse(bytes).filter(|h| h.version() == 6)?;
-            let upper = ipv6::upper(bytes, header.next_header()).filter(|upper| !upper.later_fragment)?;
-            (upper.proto, header.src(), header.dst(), upper.offset)
-        } else {
-            let header = ipv4::Header::parse(bytes)
-                .filter(|h| h.version() == 4 && h.header_len() >= ipv4::LEN && !h.is_later_fragment())?;
-            (header.proto(), u128::from(header.src()), u128::from(header.dst()), header.header_len())
-        };
+        let Outer { proto, src, dst, header_len } = Outer::parse(bytes, six)?;
         let upper = bytes.get(header_len..)?.first_chunk::<LEAST>()?;
         let (sport, dport) = match (proto, six) {
             (proto::TCP | proto::UDP | proto::SCTP, _) => {
@@ -86,17 +167,136 @@ impl Quote {
             sum(bytes, ipv4::at::CHECKSUM, |old| delta.apply(old));
             delta
         };
-        let Some(l4) = bytes.get_mut(self.header_len..) else { return };
-        if matches!(self.proto, proto::ICMP | proto::ICMPV6) {
-            return self.renumber(l4, addresses, new);
+        // Only ICMPv6 covers addresses.
+        let covered = if self.proto == proto::ICMP { Delta::default() } else { addresses };
+        let whole_len = self.whole_len(bytes);
+        if let Some(l4) = bytes.get_mut(self.header_len..) {
+            self.upper(l4, covered, new, whole_len);
         }
-        put(l4, 0, &new.sport.to_be_bytes());
-        put(l4, 2, &new.dport.to_be_bytes());
+    }
+
+    /// The same towards the other family (RFC 7915 4.3, 5.3): what the quote carries is changed in `bytes`, and the header that belongs in
+    /// front of it returned. `None` for a query that the other family has not.
+    pub fn rewrite_across(&self, bytes: &mut [u8], new: &Instead) -> Option<OtherHeader> {
+        let (header, payload_len) = self.other_header(bytes, new)?;
+        let words = |addr: u128| [96, 64, 32, 0].map(|shift| (addr >> shift) as u32);
+        let replaced = |delta: Delta, old, new| delta.longs(&words(old), &words(new));
+        let addresses = replaced(replaced(Delta::default(), self.src, new.src), self.dst, new.dst);
+        let whole_len = self.whole_len(bytes);
+        let l4 = bytes.get_mut(self.header_len..)?;
+        let covered = match self.proto {
+            proto::ICMP | proto::ICMPV6 => {
+                let old = u16::from_be_bytes(*l4.first_chunk::<2>()?);
+                let kind = icmp::echo_across(l4[0], self.six)?;
+                l4[0] = kind;
+                let now = u16::from_be_bytes(*l4.first_chunk::<2>()?);
+                // ICMPv6 covers a pseudo header, ICMP none.
+                let pseudo = |src: u128, dst: u128| {
+                    let ([a, b, c, d], [e, f, g, h]) = (words(src), words(dst));
+                    [a, b, c, d, e, f, g, h, payload_len as u32, proto::ICMPV6.into()]
+                };
+                let delta = Delta::default().word(old, now);
+                match self.six {
+                    true => delta.longs(&pseudo(self.src, self.dst), &[]),
+                    false => delta.longs(&[], &pseudo(new.src, new.dst)),
+                }
+            }
+            _ => addresses,
+        };
+        Quote { six: !self.six, ..*self }.upper(l4, covered, new, whole_len);
+        Some(header)
+    }
+
+    /// Bytes of the packet, as its header tells.
+    fn told_len(&self, bytes: &[u8]) -> usize {
+        match self.six {
+            true => ipv6::Header::parse(bytes).map_or(0, |h| ipv6::LEN + h.payload_len()),
+            false => ipv4::Header::parse(bytes).map_or(0, |h| h.total_len()),
+        }
+    }
+
+    /// Bytes of what the packet carried, if that was not cut into fragments.
+    fn whole_len(&self, bytes: &[u8]) -> Option<usize> {
+        let fragment = match self.six {
+            true => ipv6::upper(bytes, ipv6::Header::parse(bytes)?.next_header())?.fragment,
+            false => ipv4::Header::parse(bytes)?.is_fragment(),
+        };
+        self.told_len(bytes).checked_sub(self.header_len).filter(|_| !fragment)
+    }
+
+    /// The header of the other family, and bytes of what it is in front of.
+    fn other_header(&self, bytes: &[u8], new: &Instead) -> Option<(OtherHeader, usize)> {
+        let mut header = OtherHeader { bytes: [0; ipv6::LEN + FRAGMENT_LEN], len: 0 };
+        if self.six {
+            let h = ipv6::Header::parse(bytes)?;
+            let payload_len = (ipv6::LEN + h.payload_len()).checked_sub(self.header_len)?;
+            let fragment = ipv6::upper(bytes, h.next_header())?.fragment;
+            let id = if fragment {
+                bytes.get(self.header_len - 2..)?.first_chunk::<2>().copied()?
+            } else {
+                [0; 2]
+            };
+            let proto = if self.proto == proto::ICMPV6 { proto::ICMP } else { self.proto };
+            let repr = ipv4::Repr {
+                src: new.src as u32,
+                dst: new.dst as u32,
+                proto,
+                ttl: h.hop_limit(),
+                tos: bytes[0] << 4 | bytes[1] >> 4,
+                id: u16::from_be_bytes(id),
+                flags: if fragment { ipv4::MF } else { ipv4::DF },
+                payload_len,
+            };
+            repr.emit(&mut header.bytes)?;
+            header.len = ipv4::LEN;
+            return Some((header, payload_len));
+        }
+        let h = ipv4::Header::parse(bytes)?;
+        let payload_len = h.total_len().checked_sub(self.header_len)?;
+        let next_header = if self.proto == proto::ICMP { proto::ICMPV6 } else { self.proto };
+        let fragment = h.is_fragment();
+        header.len = ipv6::LEN + if fragment { FRAGMENT_LEN } else { 0 };
+        let repr = ipv6::Repr {
+            src: new.src,
+            dst: new.dst,
+            next_header: if fragment { ipv6::extension::FRAGMENT } else { next_header },
+            hop_limit: h.ttl(),
+            payload_len: payload_len + header.len - ipv6::LEN,
+        };
+        repr.emit(&mut header.bytes)?;
+        (header.bytes[0], header.bytes[1]) = (0x60 | h.tos() >> 4, h.tos() << 4);
+        if fragment {
+            let id = bytes.get(4..)?.first_chunk::<2>()?;
+            // The first of several: offset 0, more to come.
+            header.bytes[ipv6::LEN..].copy_from_slice(&[next_header, 0, 0, 1, 0, 0, id[0], id[1]]);
+        }
+        Some((header, payload_len))
+    }
+
+    /// Changes what the quoted packet carries, `whole_len` bytes if that is known; `covered` is what else changes in what its checksum
+    /// covers.
+    fn upper(&self, l4: &mut [u8], covered: Delta, new: &Instead, whole_len: Option<usize>) {
+        if matches!(self.proto, proto::ICMP | proto::ICMPV6) {
+            let Some(query) = Query::parse(l4, self.six) else { return };
+            let id = if query.asks { new.sport } else { new.dport };
+            put(l4, icmp::ID, &id.to_be_bytes());
+            return sum(l4, icmp::CHECKSUM, |old| covered.word(query.id, id).apply(old));
+        }
+        let ports = |[a, b]: [u8; 2], [c, d]: [u8; 2]| [a, b, c, d];
+        let (old_ports, new_ports) = (
+            ports(self.sport.to_be_bytes(), self.dport.to_be_bytes()),
+            ports(new.sport.to_be_bytes(), new.dport.to_be_bytes()),
+        );
+        put(l4, 0, &new_ports);
         if self.proto == proto::SCTP {
-            // Its checksum covers the whole packet, which is not quoted.
+            let old = l4.get(sctp::CHECKSUM..).and_then(|rest| rest.first_chunk()).copied();
+            if let (Some(old), Some(len)) = (old, whole_len) {
+                let sum = sctp::checksum_with_ports(u32::from_le_bytes(old), old_ports, new_ports, len);
+                put(l4, sctp::CHECKSUM, &sum.to_le_bytes());
+            }
             return;
         }
-        let delta = addresses.word(self.sport, new.sport).word(self.dport, new.dport);
+        let delta = covered.word(self.sport, new.sport).word(self.dport, new.dport);
         if self.proto == proto::UDP {
             return sum(l4, udp::CHECKSUM, |old| udp_shift_by(old, delta.fold()));
         }
@@ -105,16 +305,6 @@ impl Quote {
         let acknowledges = l4.get(FLAGS).is_some_and(|flags| flags & tcp::flag::ACK != 0);
         let delta = if acknowledges { add(l4, tcp::at::ACK, new.ack, delta) } else { delta };
         sum(l4, tcp::at::CHECKSUM, |old| delta.apply(old));
-    }
-
-    /// Gives a query another identifier.
-    fn renumber(&self, l4: &mut [u8], addresses: Delta, new: &Instead) {
-        let Some(query) = Query::parse(l4, self.six) else { return };
-        let id = if query.asks { new.sport } else { new.dport };
-        // Only ICMPv6 covers addresses.
-        let delta = if self.six { addresses } else { Delta::default() }.word(query.id, id);
-        put(l4, icmp::ID, &id.to_be_bytes());
-        sum(l4, icmp::CHECKSUM, |old| delta.apply(old));
     }
 }
 

@@ -98,6 +98,13 @@ pub fn sum_up(packet: &mut [u8]) {
     }
 }
 
+/// The checksum of a packet of `len` bytes whose checksum was `sum`, with other ports: it is linear, so that the rest of the packet need not
+/// be there.
+pub fn checksum_with_ports(sum: u32, old: [u8; 4], new: [u8; 4], len: usize) -> u32 {
+    let moved = |ports: [u8; 4]| crc32c::crc32c_combine(crc32c::crc32c(&ports), 0, len.saturating_sub(4));
+    sum ^ moved(old) ^ moved(new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +140,14 @@ mod tests {
                 "bit {bit}"
             );
         }
+    }
+
+    #[test]
+    fn other_ports_change_the_checksum_without_the_rest_of_the_packet() {
+        let mut other = INIT;
+        other[..4].copy_from_slice(&[0x12, 0x34, 0, 80]);
+        let ports = |packet: &[u8; 32]| packet[..4].try_into().expect("four");
+        assert_eq!(checksum_with_ports(checksum(&INIT), ports(&INIT), ports(&other), 32), checksum(&other));
     }
 
     #[test]

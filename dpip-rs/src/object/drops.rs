@@ -89,8 +89,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ("neighbour_discovery", "neighbour discovery packet malformed or not for the director"),
     ("icmp", "an ICMP message for the director that nobody handles"),
     ("icmp_unrelated", "an ICMP error that belongs to no connection"),
-    ("icmp_family", "an ICMP error about a connection whose two sides are of different families"),
-    ("icmp_quote", "an ICMP error that quotes too little, a fragment, or neither TCP, UDP nor an ICMP query"),
+    ("icmp_family", "an ICMP error that the family of its receiver has no word for"),
+    (
+        "icmp_quote",
+        "an ICMP error that quotes too little, a later fragment, or neither TCP, UDP, SCTP nor an ICMP query",
+    ),
+    (
+        "icmp_foreign",
+        "an ICMP error told to somebody who did not send the packet it quotes: forged, most likely",
+    ),
     ("icmp_limited", "an ICMP error more than a thousand a second towards one neighbourhood of receivers"),
     ("echo_policy", "an ICMP query that the policy of its service (--echo) leaves unanswered"),
     ("echo_limited", "an ICMP query more than ten thousand a second from one neighbourhood"),

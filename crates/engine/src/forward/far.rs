@@ -144,8 +144,14 @@ impl<P: Buffer> Lcore<P> {
         self.owner(target, probe, snap)
     }
 
-    /// The same for NAT, whose connections have no local port that could be chosen for a worker: the one the client's packets reach,
-    /// for both directions.
+    /// The worker that packets like this reach, where the device's choice can be predicted: it opened their connection.
+    pub(crate) fn receiver_of(&self, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
+        let link = snap.routes.find(tuple.source().ip())?.link;
+        rss(link, snap).map(|rss| rss.worker(tuple))
+    }
+
+    /// The owner of a connection of NAT. Those have no local port that could be chosen for a worker: it is the one the client's
+    /// packets reach, for both directions.
     #[inline(never)]
     fn masquerade_owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         let tuple = &probe.tuple;

@@ -6,7 +6,12 @@
 //!   client 10.1.0.1 ── dpdk0 ── director, vip 10.1.0.100:80 ── dpdk0.102 ── router 10.2.0.77 ── server 10.2.0.1:8080
 //! ```
 
+mod extensions;
+mod fragments;
+mod matrix;
+#[path = "../seen/mod.rs"]
 mod seen;
+mod tunnels;
 
 use engine::sim::Sim;
 use engine::sim::world::{self, CLIENT, DIRECTOR, Names, PORT, V4, V6, at, ip};
