@@ -40,9 +40,10 @@ CASES = [
     ("martian", D / IP(src="224.0.0.1", dst=V) / SYN),
     ("martian", D / IP(src="255.255.255.255", dst=V) / SYN),
     ("martian", D / IP(src=C, dst="127.0.0.1") / SYN),
-    # Of different datagrams, so that nobody can put them together.
-    ("fragment", D / IP(src=C, dst=V, id=7, flags="MF") / DGRAM / Raw(b"x" * 24)),
-    ("fragment", D / IP(src=C, dst=V, id=8, frag=3, proto=17) / DATA),
+    # Of different packets, so that nobody can put them together (RFC 1858, RFC 3128).
+    ("fragment", D / IP(src=C, dst=V, id=7, flags="MF") / SYN / Raw(b"x" * 4)),
+    ("fragment_tiny", D / IP(src=C, dst=V, id=8, flags="MF", proto=6) / Raw(b"x" * 8)),
+    ("fragment_tiny", D / IP(src=C, dst=V, id=9, frag=1, proto=6) / DATA),
     ("not_forwarding", D / IP(src=C, dst=S) / SYN),
     # IPv6 (RFC 8200)
     ("truncated", cut(D / J / SYN, 14 + 39)),

@@ -323,7 +323,7 @@ impl<P: Buffer> Lcore<P> {
 
     /// Moves the state on and restarts the idle time.
     #[inline(always)]
-    fn advance(&mut self, id: ConnId, dir: Dir, flags: u8, cx: Cx<'_>) {
+    pub(crate) fn advance(&mut self, id: ConnId, dir: Dir, flags: u8, cx: Cx<'_>) {
         self.conns.touch(id, cx.now);
         let conn = self.conns.get(id);
         let side = match dir {
@@ -392,7 +392,7 @@ impl<P: Buffer> Lcore<P> {
 
     /// Notes how far a server has come: the ends of its connection are told by that when the time of it is up.
     #[inline(always)]
-    fn note_end(&mut self, id: ConnId, bytes: &[u8], ip: &Ip) {
+    pub(crate) fn note_end(&mut self, id: ConnId, bytes: &[u8], ip: &Ip) {
         let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len));
         let Some(header) = l4.and_then(tcp::Header::parse).filter(|header| header.flags() & RST == 0) else {
             return;
@@ -406,24 +406,18 @@ impl<P: Buffer> Lcore<P> {
     #[inline(always)]
     pub(crate) fn account(&mut self, id: ConnId, dir: Dir, ip: &Ip) {
         let conn = self.conns.get(id);
-        let Some(counters) = self.dests.get_mut(conn.dest, conn.dest_generation) else { return };
-        let bytes = u64::from(ip.total_len);
-        match dir {
-            Dir::Inbound => {
-                (counters.in_packets, counters.in_bytes) =
-                    (counters.in_packets + 1, counters.in_bytes + bytes)
-            }
-            Dir::Outbound => {
-                (counters.out_packets, counters.out_bytes) =
-                    (counters.out_packets + 1, counters.out_bytes + bytes);
-            }
-        }
+        self.dests.carried(conn.dest, conn.dest_generation, dir, ip.total_len);
     }
 }
 
 /// The service for a packet: by its mark, or else by its target.
 #[inline(always)]
-fn service_for<'s>(target: Target, probe: &Probe, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
+pub(crate) fn service_for<'s>(
+    target: Target,
+    probe: &Probe,
+    link: &Link,
+    snap: &'s Snapshot,
+) -> Option<&'s Service> {
     if snap.lookup.has_marks()
         && let Some(id) = snap.lookup.marked(probe.proto, &probe.tuple, Some(link.id))
     {
@@ -442,7 +436,7 @@ fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Ser
 }
 
 /// A datagram's payload, where the service goes by what is in it.
-fn payload<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
+pub(crate) fn payload<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
     let sip = svc.persistence.is_some_and(|persistence| persistence.sip);
     if ip.proto != proto::UDP || !(sip || svc.quic || svc.hashing.quic_id) {
         return None;
@@ -461,7 +455,7 @@ fn reopens(conn: &Conn, dir: Dir, flags: u8) -> bool {
 
 /// The flag byte of a TCP segment, 0 for other protocols.
 #[inline(always)]
-fn tcp_flags(bytes: &[u8], ip: &Ip) -> u8 {
+pub(crate) fn tcp_flags(bytes: &[u8], ip: &Ip) -> u8 {
     match ip.proto {
         proto::TCP => bytes.get(usize::from(ip.header_len) + 13).copied().unwrap_or(0),
         _ => 0,

@@ -4,6 +4,7 @@
 //! Received, made here and taken over from other workers together are always: sent, dropped by reason, ended inside, handed to the
 //! kernel, handed to other workers, or held. [`Traffic::missing`] says so.
 
+use crate::conn::Dir;
 use crate::ids::DestId;
 use crate::limit::Limit;
 use crate::snapshot::Snapshot;
@@ -151,6 +152,23 @@ impl DestTable {
     pub fn scheduled(&mut self, id: DestId, generation: u32) {
         if let Some(counters) = self.get_mut(id, generation) {
             counters.conns += 1;
+        }
+    }
+
+    /// A packet of `len` bytes to or from a destination goes on.
+    #[inline(always)]
+    pub fn carried(&mut self, id: DestId, generation: u32, dir: Dir, len: u16) {
+        let Some(counters) = self.get_mut(id, generation) else { return };
+        let bytes = u64::from(len);
+        match dir {
+            Dir::Inbound => {
+                (counters.in_packets, counters.in_bytes) =
+                    (counters.in_packets + 1, counters.in_bytes + bytes)
+            }
+            Dir::Outbound => {
+                (counters.out_packets, counters.out_bytes) =
+                    (counters.out_packets + 1, counters.out_bytes + bytes);
+            }
         }
     }
 

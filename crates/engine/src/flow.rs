@@ -30,8 +30,10 @@ pub struct Parsed {
 pub enum Kind {
     /// TCP, UDP or SCTP to this station, whole: the director's business.
     Flow,
-    /// ICMP or ICMPv6 to this station or a group.
+    /// ICMP or ICMPv6 to this station, whole, or to a group.
     Icmp,
+    /// One of several fragments of a packet to this station.
+    Fragment,
     /// IP of any other sort.
     Other,
     /// ARP.
@@ -113,11 +115,11 @@ impl<'a> Entrance<'a> {
         };
         parsed.ip = ip;
         if ip.proto == if ip.six { proto::ICMPV6 } else { proto::ICMP } {
-            return Ok(Kind::Icmp);
+            return Ok(if ip.fragment && !group { Kind::Fragment } else { Kind::Icmp });
         }
         // A group address is nobody's service, and the ports of a fragment may be in another one.
         if group || ip.fragment || !matches!(ip.proto, proto::TCP | proto::UDP | proto::SCTP) {
-            return Ok(Kind::Other);
+            return Ok(if ip.fragment && !group { Kind::Fragment } else { Kind::Other });
         }
         let (sport, dport) = ports(bytes, &ip).ok_or(DropReason::L4Header)?;
         let tuple = tuple(bytes, &ip, sport, dport).ok_or(DropReason::Truncated)?;

@@ -14,6 +14,7 @@ use crate::conn::{ConnId, ConnTable, Dir};
 use crate::counters::{DestCounters, DestTable, LinkCounters, Traffic};
 use crate::flow::Parsed;
 use crate::forward::Forwarding;
+use crate::frag::Fragments;
 use crate::icmp::Limiter;
 use crate::ids::{DestId, LcoreId, LinkId, PortId};
 use crate::laddr::{Lease, Leases, Usage};
@@ -39,6 +40,9 @@ const TICK_BUDGET: u32 = 256;
 
 /// Templates of each lock looked at in one call of [`Lcore::tick`].
 const TEMPLATE_BUDGET: usize = 16;
+
+/// Fragmented datagrams looked at in one call of [`Lcore::tick`].
+const FRAGMENT_BUDGET: usize = 256;
 
 /// Where packets and news go. The driver of a worker implements it; in simulations, a test does.
 pub trait Sink<P> {
@@ -96,7 +100,7 @@ pub struct Config {
     pub conns: usize,
     /// Neighbours it can know.
     pub neighs: usize,
-    /// Packets that can wait for neighbours.
+    /// Packets that can wait for neighbours, as many for servers, and as many for first fragments.
     pub held: usize,
     /// Source of all its randomness.
     pub seed: u64,
@@ -119,6 +123,8 @@ pub struct Lcore<P> {
     pub(crate) secret: FixedState,
     pub(crate) dice: u64,
     pub(crate) proxy: Proxy<P>,
+    /// Fragmented datagrams, and fragments that wait for the first one.
+    pub(crate) fragments: Fragments<P>,
     /// Headers of the PROXY protocol on their way to servers.
     pub(crate) headers: Headers,
     /// Those of the snapshot, which are the same in every one.
@@ -146,6 +152,7 @@ impl<P: Buffer> Lcore<P> {
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
             dice: config.seed | 1,
             proxy: Proxy::new(config.conns, config.held, config.seed.rotate_left(17)),
+            fragments: Fragments::new(config.held, config.seed.rotate_left(11)),
             headers: Headers::new(config.conns),
             templates: Arc::default(),
             parsed: vec![Parsed::NOTHING; BURST],
@@ -188,6 +195,7 @@ impl<P: Buffer> Lcore<P> {
     /// Lets time pass: expires connections, ages neighbours. Call at least a few times a second; the work of one call is bounded.
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
         self.expire(snap, now, out);
+        self.expire_fragments(now, FRAGMENT_BUDGET, out);
         let me = (self.config.id.index(), usize::from(self.config.workers));
         snap.clock.tell(now);
         self.templates.sweep(me, TEMPLATE_BUDGET, now);
@@ -386,9 +394,9 @@ impl<P: Buffer> Lcore<P> {
         &self.links
     }
 
-    /// Packets waiting for a neighbour, or for a server that the SYN proxy asked.
+    /// Packets waiting for a neighbour, for a server that the SYN proxy asked, or for the first fragment.
     pub fn held(&self) -> usize {
-        self.neighs.held() + self.proxy.sessions.held()
+        self.neighs.held() + self.proxy.sessions.held() + self.fragments.held()
     }
 
     /// What the SYN proxy counted.

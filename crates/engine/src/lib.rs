@@ -16,6 +16,7 @@ mod drain;
 mod flat;
 pub mod flow;
 pub mod forward;
+mod frag;
 pub mod health;
 pub mod icmp;
 pub mod identity;

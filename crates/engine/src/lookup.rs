@@ -54,6 +54,8 @@ pub(crate) struct Target {
     any_port: bool,
     /// There are services at it.
     served: bool,
+    /// It is a server's that is reached by NAT: its answers are for others.
+    masquerades: bool,
     /// There are services of TCP at it.
     tcp: bool,
     /// There are services at it, and none of UDP.
@@ -100,6 +102,9 @@ impl Lookup {
         for svc in snap.services.iter().flatten().filter(udp) {
             note(&mut targets, svc.vip.ip()).no_udp = false;
         }
+        for dest in snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat) {
+            note(&mut targets, dest.addr.ip()).masquerades = true;
+        }
         let marks = marks(snap);
         let masqueraded = snap.dests.iter().flatten().filter(|dest| dest.forwarding == Forwarding::Nat);
         let masqueraded = masqueraded.flat_map(|dest| {
@@ -145,6 +150,16 @@ impl Lookup {
             IpAddr::V6(addr) => self.v6.get(addr.to_bits()),
         };
         self.targets.get(id? as usize).copied()
+    }
+
+    /// Whether packets between two hosts may be of a service or its servers, whatever their ports.
+    pub(crate) fn concerns(&self, src: IpAddr, dst: IpAddr) -> bool {
+        let to = self.target(dst).unwrap_or_default();
+        to.served
+            || to.laddr.is_some()
+            || self.has_marks()
+            || !self.rules.is_empty() && !to.own
+            || self.target(src).is_some_and(|from| from.masquerades)
     }
 
     /// What a server reached by NAT answers for. One that serves several at the same port is taken to answer for one of them; one that

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow::{Break, Continue};
 
 use packet::checksum::Delta;
+use packet::fragment::Fragment;
 use packet::{Buffer, ether, ipv4, ipv6};
 
 use crate::conn::{ConnId, Dir, Egress, Tuple};
@@ -55,12 +56,7 @@ impl<P: Buffer> Lcore<P> {
             Dir::Inbound => self.conns.server(id),
             Dir::Outbound => self.conns.tuple(id, Dir::Inbound).source().ip(),
         };
-        let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
-            return drop(DropReason::NoRoute);
-        };
-        // Beside its own clients' routers a server with direct routing must be a neighbour: no gateway would pass this on to it.
-        let via = route.via.filter(|_| self.conns.get(id).forwarding != Forwarding::DirectRouting);
-        let hop = self.hop_by(&Route { via, ..route.clone() }, target, cx)?;
+        let hop = self.hop_to(target, self.conns.get(id).forwarding, cx)?;
         let conn = self.conns.get_mut(id);
         if conn.routing != cx.snap.routing {
             // What the other direction knows is as old.
@@ -68,6 +64,16 @@ impl<P: Buffer> Lcore<P> {
         }
         conn.egress[dir as usize] = hop;
         Continue(())
+    }
+
+    /// The next hop of packets that a forwarding mode sends to `target`.
+    pub(crate) fn hop_to(&mut self, target: IpAddr, forwarding: Forwarding, cx: Cx<'_>) -> Step<Egress> {
+        let Some(route) = cx.snap.routes.find(target).filter(|route| route.kind == Kind::Out) else {
+            return drop(DropReason::NoRoute);
+        };
+        // Beside its own clients' routers a server with direct routing must be a neighbour: no gateway would pass this on to it.
+        let via = route.via.filter(|_| forwarding != Forwarding::DirectRouting);
+        self.hop_by(&Route { via, ..route.clone() }, target, cx)
     }
 
     /// The next hop of `target` by `route`.
@@ -143,36 +149,37 @@ impl<P: Buffer> Lcore<P> {
         out.forward(pkt, link.port);
     }
 
-    /// Cuts an IPv4 packet longer than `mtu` into fragments (RFC 791 3.2) and sends them; the whole counts as consumed.
+    /// Cuts an IPv4 packet longer than `mtu` (RFC 791 3.2), or an IPv6 fragment of the director's own (RFC 8200 4.5), and sends the pieces; the
+    /// whole counts as consumed.
     #[cold]
     pub(crate) fn send_fragments(&mut self, pkt: P, link: &Link, mtu: u16, out: &mut impl Sink<P>) {
         let at = ether::header_len(link.vlan);
         let (header, ip) = pkt.data().split_at(at.min(pkt.data().len()));
-        let Some(parsed) = ipv4::Header::parse(ip) else {
+        let cut = match ip.first() {
+            Some(first) if first >> 4 == 6 => Cut::of6(ip),
+            _ => Cut::of4(ip),
+        };
+        let Some(cut) = cut.filter(|cut| cut.len <= ip.len()) else {
             return self.throw(pkt, DropReason::Truncated, out);
         };
-        let (ihl, word) = (parsed.header_len(), parsed.flags());
         // All but the last carry a multiple of eight bytes.
-        let room = usize::from(mtu).saturating_sub(ihl) & !7;
-        if room == 0 || ihl > ip.len() {
+        let room = usize::from(mtu).saturating_sub(cut.len) & !7;
+        if room == 0 {
             return self.throw(pkt, DropReason::TooBig, out);
         }
-        let payload = &ip[ihl..];
+        let payload = &ip[cut.len..];
         for (n, part) in payload.chunks(room).enumerate() {
-            let more = (n + 1) * room < payload.len();
-            self.generate(link, out, |fragment| {
-                let bytes = fragment.append(at + ihl + part.len())?;
+            let fragment = Fragment {
+                offset: cut.fragment.offset + (n * room) as u32,
+                more: cut.fragment.more || (n + 1) * room < payload.len(),
+                ..cut.fragment
+            };
+            self.generate(link, out, |piece| {
+                let bytes = piece.append(at + cut.len + part.len())?;
                 bytes[..at].copy_from_slice(header);
-                bytes[at..at + ihl].copy_from_slice(&ip[..ihl]);
-                bytes[at + ihl..].copy_from_slice(part);
-                let h = &mut bytes[at..at + ihl];
-                let flags = (word + (n * room / 8) as u16) | if more { ipv4::MF } else { 0 };
-                h[2..4].copy_from_slice(&((ihl + part.len()) as u16).to_be_bytes());
-                h[6..8].copy_from_slice(&flags.to_be_bytes());
-                h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].fill(0);
-                let sum = packet::checksum::checksum(h);
-                h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
-                Some(())
+                bytes[at..at + cut.len].copy_from_slice(&ip[..cut.len]);
+                bytes[at + cut.len..].copy_from_slice(part);
+                cut.describe(&mut bytes[at..], &fragment)
             });
         }
         self.traffic.consumed += 1;
@@ -222,6 +229,48 @@ impl<P: Buffer> Lcore<P> {
             }
         });
         verdict
+    }
+}
+
+/// How a packet is cut into pieces.
+struct Cut {
+    /// Bytes in front of what is cut, which all pieces have.
+    len: usize,
+    /// What the packet itself is a fragment of, or would be.
+    fragment: Fragment,
+    /// "Do not fragment" and the bit beside it, as the packet has them.
+    kept: u16,
+    /// What follows the fragment header of IPv6.
+    next: u8,
+}
+
+impl Cut {
+    fn of4(ip: &[u8]) -> Option<Cut> {
+        let (header, fragment) = (ipv4::Header::parse(ip)?, Fragment::parse4(ip)?);
+        let kept = header.flags() & !(ipv4::MF | 0x1fff);
+        Some(Cut { len: header.header_len(), fragment, kept, next: 0 })
+    }
+
+    fn of6(ip: &[u8]) -> Option<Cut> {
+        let fragment = Fragment::parse6(ip)?;
+        let next = *ip.get(fragment.at)?;
+        Some(Cut { len: fragment.at + packet::fragment::LEN6, fragment, kept: 0, next })
+    }
+
+    /// Writes lengths and offset into the header of a piece.
+    fn describe(&self, bytes: &mut [u8], fragment: &Fragment) -> Option<()> {
+        let len = bytes.len();
+        if self.fragment.at > 0 {
+            bytes[4..6].copy_from_slice(&((len - ipv6::LEN) as u16).to_be_bytes());
+            return fragment.emit6(&mut bytes[fragment.at..], self.next);
+        }
+        let h = &mut bytes[..self.len];
+        h[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+        h[6..8].copy_from_slice(&(fragment.word4() | self.kept).to_be_bytes());
+        h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].fill(0);
+        let sum = packet::checksum::checksum(h);
+        h[ipv4::at::CHECKSUM..ipv4::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+        Some(())
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //!     ARP ───────────────────────────────> own stack: answer, learn
 //!     ICMP ──────────────────────────────> own stack: neighbour discovery, echo
+//!     fragment ──> first one's way? ─────> as a whole packet; wait until it is known
 //!     TCP, UDP ─> connection? ─ no ─> service? ─ yes ─> open
 //!                     │ yes              │ no                │
 //!                     v                  v                   v
@@ -122,6 +123,7 @@ impl<P: Buffer> Lcore<P> {
             Kind::Flow => self.flow(&mut pkt, parsed, &parsed.ip, &parsed.probe, link, cx, out),
             Kind::Icmp => self.icmp(&mut pkt, parsed, &parsed.ip, link, cx, out),
             Kind::Other => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
+            Kind::Fragment => return self.fragment(pkt, parsed, link, cx, out),
             Kind::Arp => self.arp(&mut pkt, parsed, link, cx, out),
             Kind::Foreign => return self.finish(pkt, Verdict::Kernel(DropReason::EtherType), cx, out),
             Kind::Bad(reason) => return self.throw(pkt, reason, out),

@@ -95,7 +95,7 @@ impl Preface {
     }
 
     /// Whether it is about the PROXY protocol.
-    fn is_header(self) -> bool {
+    pub(crate) fn is_header(self) -> bool {
         !matches!(self, Preface::None | Preface::Toa | Preface::Telling | Preface::Uoa)
     }
 

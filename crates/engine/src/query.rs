@@ -55,8 +55,7 @@ impl<P: Buffer> Lcore<P> {
     ) -> Option<Step<Verdict>> {
         let ip = &parsed.ip;
         let bytes = &pkt.data()[parsed.l3..parsed.l3 + usize::from(ip.total_len)];
-        let query = Query::parse(&bytes[usize::from(ip.header_len)..], ip.six)
-            .filter(|_| !ip.fragment && !to_group(pkt))?;
+        let query = Query::parse(&bytes[usize::from(ip.header_len)..], ip.six).filter(|_| !to_group(pkt))?;
         let (sport, dport) = query.ports();
         // One protocol number for both families, which may be either side's.
         let probe = self.conns.probe(flow::tuple(bytes, ip, sport, dport)?, ICMP);
@@ -135,9 +134,7 @@ impl<P: Buffer> Lcore<P> {
         let plan = self.conns.get(id).plan(dir);
         let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
-        self.conns.touch(id, cx.now);
-        let asked = self.conns.own_timeout(id);
-        self.conns.set_timeout(id, if asked == 0 { TIMEOUT } else { asked });
+        self.touch_query(id, cx);
         self.account(id, dir, ip);
         match plan {
             Plan::Rewrite => {}
@@ -147,15 +144,15 @@ impl<P: Buffer> Lcore<P> {
         }
         let new = self.conns.tuple(id, dir.opposite()).reversed();
         let bytes = &mut pkt.data_mut()[parsed.l3..parsed.l3 + usize::from(ip.total_len)];
-        let was = Pseudo::of(bytes, ip);
-        readdress(bytes, ip.six, &new);
-        if let Some(was) = was {
-            rewrite(bytes, ip, was, &new);
-        }
-        if ttl == Ttl::Count {
-            count_down(bytes, ip.six);
-        }
+        renew(bytes, ip, &new, ttl);
         self.leave(pkt, parsed, ip, hop, cx)
+    }
+
+    /// Restarts the idle time of a query's connection.
+    pub(crate) fn touch_query(&mut self, id: ConnId, cx: Cx<'_>) {
+        self.conns.touch(id, cx.now);
+        let asked = self.conns.own_timeout(id);
+        self.conns.set_timeout(id, if asked == 0 { TIMEOUT } else { asked });
     }
 
     /// Whether one more query of its sender is looked at.
@@ -205,6 +202,18 @@ impl Pseudo {
             }
             _ => None,
         }
+    }
+}
+
+/// Gives a query the addresses and identifier of `new`; `bytes` begin with its IP header.
+pub(crate) fn renew(bytes: &mut [u8], ip: &Ip, new: &Tuple, ttl: Ttl) {
+    let was = Pseudo::of(bytes, ip);
+    readdress(bytes, ip.six, new);
+    if let Some(was) = was {
+        rewrite(bytes, ip, was, new);
+    }
+    if ttl == Ttl::Count {
+        count_down(bytes, ip.six);
     }
 }
 

@@ -258,6 +258,8 @@ pub struct Options {
     pub identity: Identity,
     /// TTL of packets the director makes.
     pub default_ttl: u8,
+    /// Seconds in which the fragments of a datagram have to come, 1 to 255.
+    pub fragment_ttl: u32,
     /// The SYN proxy's.
     pub syn_proxy: synproxy::config::Config,
 }
@@ -276,6 +278,7 @@ impl Default for Options {
             expire_quiescent_template: false,
             identity: Identity::default(),
             default_ttl: 64,
+            fragment_ttl: 10,
             syn_proxy: synproxy::config::Config::default(),
         }
     }

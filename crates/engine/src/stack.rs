@@ -76,9 +76,6 @@ impl<P: Buffer> Lcore<P> {
         let (_, dst) = addresses(bytes, ip);
         let local = cx.snap.is_own(dst);
         let group = matches!(dst, IpAddr::V6(dst) if dst.is_multicast());
-        if ip.fragment && local {
-            return Continue(Verdict::Kernel(DropReason::Fragment));
-        }
         if !local && !group {
             let message = &bytes[usize::from(ip.header_len)..];
             if self.is_about_ours(message, ip.six, link, cx) && (!ip.six || icmp6_checksum_ok(bytes, ip)) {

@@ -82,9 +82,33 @@ pub fn by_client(tuple: &Tuple, workers: u16) -> LcoreId {
     LcoreId(((mixed * u64::from(workers.max(1))) >> 32) as u16)
 }
 
+/// The worker where the fragments of a datagram meet, whichever their devices give them to: the same on all of them.
+pub(crate) fn by_datagram(ends: &[u128; 2], id: u32, workers: u16) -> LcoreId {
+    let fold = |addr: u128| (addr ^ addr >> 64) as u64;
+    let mixed = (fold(ends[0]).rotate_left(32) ^ fold(ends[1]) ^ u64::from(id) << 16)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    LcoreId(((mixed * u64::from(workers.max(1))) >> 32) as u16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn datagrams_of_two_hosts_are_spread_evenly() {
+        for workers in [1, 2, 3, 4] {
+            let mut counts = [0; 4];
+            for id in 0..40_000 {
+                counts[by_datagram(&[0x0a01_0001, 0x0a01_0064], id, workers).index()] += 1;
+            }
+            let fair = 40_000 / i32::from(workers);
+            assert!(
+                counts[..usize::from(workers)].iter().all(|n| (n - fair).abs() < fair / 10),
+                "{counts:?}"
+            );
+        }
+    }
 
     #[test]
     fn clients_are_spread_evenly_whatever_their_ports_have_in_common() {

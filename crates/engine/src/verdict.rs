@@ -31,7 +31,7 @@ pub enum Verdict {
     /// Another worker owns the flow.
     Redirect(Goal),
     /// Another worker may own the flow of this packet, or the one this error is about: it goes from one to the next until all were
-    /// asked.
+    /// asked. Or the fragments of a datagram go another worker's way.
     HandOn(Goal),
     /// Served its purpose inside the director (an ARP reply, a neighbour solicitation).
     Consumed,
@@ -129,8 +129,19 @@ drop_reasons! {
     IpChecksum => "ip_checksum",
     /// Source or destination address that may not be on the wire (RFC 1812 5.3.7, RFC 4291 2).
     Martian => "martian",
-    /// A fragment towards a service.
+    /// A fragment that the director cannot pass on: it opens a TCP or SCTP connection, quotes what would have to change, or changing it takes
+    /// the whole packet.
     Fragment => "fragment",
+    /// A fragment that overlaps others of its datagram, or one of those; a copy.
+    FragmentOverlap => "fragment_overlap",
+    /// A first fragment without a whole header of the upper layer, or one that reaches into it.
+    FragmentTiny => "fragment_tiny",
+    /// More fragmented datagrams, or fragments that wait for the first one, than there is room for.
+    FragmentTableFull => "fragment_table_full",
+    /// Its first fragment did not come in time.
+    FragmentTimeout => "fragment_timeout",
+    /// Its first fragment was dropped, so that it is of no use.
+    FragmentNoFirst => "fragment_no_first",
     /// IPv6 extension header chain malformed, too long, or with an unsupported header.
     ExtensionHeader => "extension_header",
     /// TCP, UDP, SCTP or ICMP header malformed.

@@ -312,18 +312,6 @@ fn a_long_packet_that_may_be_cut_is_cut() {
 }
 
 #[test]
-fn fragments_for_a_service_are_dropped() {
-    let mut sim = world::sim(1);
-    let mut frame = build::udp((DIRECTOR, CLIENT), at(V4.client, 5353), at(V4.vip, 80), b"12345678");
-    frame[20] = 0x20;
-    frame[24..26].fill(0);
-    let sum = checksum::checksum(&frame[14..34]);
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
-    sim.receive(0, PORT, &frame);
-    assert_eq!(sim.drops(DropReason::Fragment), 1);
-}
-
-#[test]
 fn forwarding_is_off_until_it_is_switched_on() {
     for names in [V4, V6] {
         let frame = build::udp((DIRECTOR, CLIENT), at(names.client, 5353), at(names.servers[0], 53), b"q");

@@ -11,6 +11,7 @@ pub mod build;
 pub mod checksum;
 pub mod error;
 pub mod ether;
+pub mod fragment;
 pub mod gre;
 pub mod gue;
 pub mod icmp;

@@ -81,7 +81,21 @@ const MEANINGS: &[(&str, &str)] = &[
     ("ip_header", "IP header contradicts itself"),
     ("ip_checksum", "IPv4 header checksum is wrong"),
     ("martian", "an address that may not be on the wire"),
-    ("fragment", "a fragment towards a service"),
+    (
+        "fragment",
+        "a fragment that opens a TCP or SCTP connection, or whose change would take the whole packet",
+    ),
+    ("fragment_overlap", "a fragment that overlaps others of its datagram, or a copy of one"),
+    ("fragment_tiny", "a first fragment without a whole header behind IP, or one that reaches into it"),
+    (
+        "fragment_table_full",
+        "more fragmented datagrams, or fragments before their first one, than there is room for",
+    ),
+    (
+        "fragment_timeout",
+        "a fragment whose first one did not come in time: see `ipv4_defs/fragment` in dpvs.conf",
+    ),
+    ("fragment_no_first", "a fragment whose first one was dropped"),
     ("extension_header", "IPv6 extension headers malformed or unsupported"),
     ("l4_header", "TCP, UDP, SCTP or ICMP header malformed"),
     ("l4_checksum", "TCP, UDP, SCTP or ICMP checksum is wrong"),

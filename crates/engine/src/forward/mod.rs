@@ -13,11 +13,11 @@
 //!
 //! With SNAT the outside takes the client's part, and a host behind the director the server's. A [`Plan`] for each direction is chosen when a connection is opened; a packet only follows it.
 
-mod cross;
+pub(crate) mod cross;
 pub(crate) mod far;
 pub mod rewrite;
 pub mod snat;
-mod tunnel;
+pub(crate) mod tunnel;
 
 use model::TunnelKind;
 use packet::Buffer;

@@ -40,6 +40,16 @@ fn shim(kind: TunnelKind) -> usize {
     }
 }
 
+/// Where a tunnel leads.
+pub(crate) struct Outside {
+    /// The forwarding mode, which says what tunnel it is.
+    pub(crate) forwarding: Forwarding,
+    /// The server at its end.
+    pub(crate) server: IpAddr,
+    /// Tells flows in it apart.
+    pub(crate) flow: u16,
+}
+
 /// What the outer header takes over from the packet, and where it leads.
 struct Outer {
     src: IpAddr,
@@ -62,9 +72,28 @@ impl<P: Buffer> Lcore<P> {
         hop: Egress,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
+        let (forwarding, server) = (self.conns.get(id).forwarding, self.conns.server(id));
+        let outside = Outside { forwarding, server, flow: self.flow_of(id, &parsed.ip) };
+        self.wrap(&outside, pkt, parsed, hop, cx)
+    }
+
+    /// What tells a connection apart outside of a tunnel: the same for all packets of a flow, so that they stay in order on paths with several
+    /// ways (RFC 7510 3.1).
+    pub(crate) fn flow_of(&self, id: ConnId, ip: &Ip) -> u16 {
+        self.conns.tuple(id, Dir::Inbound).hash(ip.proto, &self.secret) as u16 | 0xc000
+    }
+
+    /// Puts a tunnel's headers in front of a packet and sends it by `hop`.
+    pub(crate) fn wrap(
+        &mut self,
+        &Outside { forwarding, server, flow }: &Outside,
+        pkt: &mut P,
+        parsed: &Parsed,
+        hop: Egress,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
         let ip = &parsed.ip;
-        let Forwarding::Tunnel(kind) = self.conns.get(id).forwarding else { return drop(DropReason::Family) };
-        let server = self.conns.server(id);
+        let Forwarding::Tunnel(kind) = forwarding else { return drop(DropReason::Family) };
         let Some(src) = cx.snap.link(hop.link).and_then(|link| link.source_for(server)) else {
             return drop(DropReason::NoSource);
         };
@@ -76,8 +105,6 @@ impl<P: Buffer> Lcore<P> {
             df: ip.df,
             id: self.roll() as u16,
         };
-        // The same port for all packets of a flow, so that they stay in order on paths with several ways (RFC 7510 3.1).
-        let flow = self.conns.tuple(id, Dir::Inbound).hash(ip.proto, &self.secret) as u16 | 0xc000;
         let inner = if ip.six { ether::IPV6 } else { ether::IPV4 };
         let front = usize::from(overhead(kind, server.is_ipv6()));
         if !resize(pkt, parsed.l3, parsed.l3 + front, usize::from(ip.total_len)) {

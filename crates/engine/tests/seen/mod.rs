@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // every test binary uses a part of it
 
+pub mod parts;
+
 use std::net::{IpAddr, SocketAddr};
 
 use engine::sim::world::{CLIENT, DIRECTOR};

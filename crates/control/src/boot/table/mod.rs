@@ -164,7 +164,7 @@ const SECONDS: Takes = Number(1, 31_535_999);
 const STDERR: &str = "the log goes to standard error, with timestamps";
 const FLOWS: &str = "return traffic finds its worker without flow rules";
 const SIZED: &str = "such tables grow as they need";
-const FRAGMENTS: &str = "fragments are not put together yet";
+const FRAGMENTS: &str = "each worker has room for 4096 fragmented datagrams, and the oldest makes room";
 const MESSAGES: &str = "workers take whole configurations, not messages";
 
 fn nothing(_: &mut BootConfig, _: &Value) -> Result<(), String> {
