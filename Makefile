@@ -17,8 +17,8 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 # What a build needs, and what tests need on top of it (Debian's names).
 BUILD_PACKAGES := gcc libc6-dev pkg-config libdpdk-dev
-TEST_PACKAGES  := dpdk-dev iproute2 ethtool iputils-ping tcpdump nginx-light curl iperf3 hping3 socat nftables \
-                  python3-scapy python3-venv traceroute netcat-openbsd keepalived lksctp-tools mandoc procps g++
+TEST_PACKAGES  := dpdk dpdk-dev binutils dpkg-dev mmdebstrap rpm lintian rpmlint systemd iproute2 ethtool iputils-ping tcpdump nginx-light \
+                  curl iperf3 hping3 socat nftables python3-scapy python3-venv traceroute netcat-openbsd keepalived lksctp-tools mandoc procps g++
 
 # Crates that run without DPDK and without root.
 LAB := dpvs-tests
@@ -66,6 +66,28 @@ $(TOOLS)/.done:
 .PHONY: build
 build: deps
 	$(CARGO) build --release --locked -p dpvsd -p ipvsadm -p dpip -p keepalived-conf
+
+# Packages are built apart, so that no path of this machine is in them: the same commit gives the same bytes anywhere.
+PACKED := $(TARGET)/packages/build
+SYSROOT = $(shell rustc --print sysroot)
+REMAP   = --remap-path-prefix=$(CURDIR)=/usr/src/dpvs-rs --remap-path-prefix=$(TARGET)=/usr/src/dpvs-rs/target \
+          --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo --remap-path-prefix=$(SYSROOT)=/usr/src/rust
+
+.PHONY: packed
+packed: deps
+	RUSTFLAGS="$(REMAP)" $(CARGO) build --release --locked --target-dir $(PACKED) -p dpvsd -p ipvsadm -p dpip -p keepalived-conf
+
+## deb: a package for Debian, in target/packages
+.PHONY: deb
+deb: packed
+	$(call packages,dpkg-dev binutils)
+	packaging/build deb $(PACKED)/release $(TARGET)/packages
+
+## rpm: a package for Fedora and its kin, in target/packages; to be built where it is to run
+.PHONY: rpm
+rpm: packed
+	$(call packages,rpm binutils)
+	packaging/build rpm $(PACKED)/release $(TARGET)/packages
 
 ## run: a director, two web servers and a client in network namespaces; KEEP=1 leaves them up
 .PHONY: run

@@ -24,7 +24,7 @@ use crate::keepalived::{self, Keepalived};
 use crate::listener::{Asked, Listener};
 use crate::log::set_level;
 use crate::mailbox::mailboxes;
-use crate::notify::Notifier;
+use crate::notify::{self, Notifier};
 use crate::publish::Publisher;
 use crate::socket::{self, ListenError};
 
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     log::info!("{}", ready(&config, &eal, controller.state()));
     notifier.ready();
 
-    let ended = serve(&mut controller, &mut file, &mut keepalived, &listener, &signals, &crew);
+    let ended = serve(&mut controller, &mut file, &mut keepalived, &listener, &signals, &crew, &notifier);
 
     notifier.stopping();
     drop(listener);
@@ -134,8 +134,10 @@ fn serve(
     listener: &Listener,
     signals: &Receiver<i32>,
     crew: &Crew,
+    notifier: &Notifier,
 ) -> Result<(), Failure> {
     let beats = tick(BEAT);
+    let watchdog = notify::watchdog().map_or_else(never, tick);
     let outcomes = keepalived.as_ref().map_or_else(never, Keepalived::events);
     loop {
         select! {
@@ -163,6 +165,8 @@ fn serve(
                     keepalived.take(event, controller);
                 }
             }
+            // From this thread, and after whatever it was busy with: one that hangs is found out.
+            recv(watchdog) -> _ => notifier.alive(),
             recv(beats) -> _ => {
                 controller.beat();
                 if let Some(keepalived) = keepalived {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tells the service manager how far we are (sd_notify(3)): a datagram to the socket it names in the environment.
+//! Tells the service manager how far we are (sd_notify(3)) and that we live (sd_watchdog_enabled(3)): a datagram to the socket it
+//! names in the environment.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Who wants to know, if anybody.
 pub struct Notifier(Option<SocketAddr>);
@@ -19,6 +21,11 @@ impl Notifier {
             None
         });
         Notifier(parsed)
+    }
+
+    /// The control loop goes round.
+    pub fn alive(&self) {
+        self.send("WATCHDOG=1\n");
     }
 
     /// Start-up is complete.
@@ -43,6 +50,20 @@ impl Notifier {
     }
 }
 
+/// How often to say that we live: twice in the time after which the service manager takes us for stuck. `WATCHDOG_USEC` has that in
+/// microseconds, `WATCHDOG_PID`, where set, whom it watches.
+pub fn watchdog() -> Option<Duration> {
+    let var = |name| std::env::var(name).ok();
+    interval(var("WATCHDOG_USEC").as_deref(), var("WATCHDOG_PID").as_deref(), std::process::id())
+}
+
+fn interval(usec: Option<&str>, watched: Option<&str>, own: u32) -> Option<Duration> {
+    if watched.is_some_and(|pid| pid.parse() != Ok(own)) {
+        return None;
+    }
+    usec?.parse().ok().filter(|usec| *usec > 1).map(|usec: u64| Duration::from_micros(usec / 2))
+}
+
 fn parse(name: &OsStr) -> io::Result<SocketAddr> {
     match name.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
@@ -58,9 +79,10 @@ mod tests {
         let manager = UnixDatagram::bind_addr(address).expect("the name is free");
         let notifier = Notifier(Some(parse(OsStr::new(name)).expect("a valid name")));
         notifier.ready();
+        notifier.alive();
         notifier.stopping();
         let mut text = String::new();
-        for _ in 0..2 {
+        for _ in 0..3 {
             let mut buffer = [0; 64];
             let n = manager.recv(&mut buffer).expect("a datagram");
             text.push_str(std::str::from_utf8(&buffer[..n]).expect("text"));
@@ -73,13 +95,24 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("notify");
         let address = SocketAddr::from_pathname(&path).expect("short enough");
-        assert_eq!(received(path.to_str().expect("text"), &address), "READY=1\nSTOPPING=1\n");
+        assert_eq!(received(path.to_str().expect("text"), &address), "READY=1\nWATCHDOG=1\nSTOPPING=1\n");
     }
 
     #[test]
     fn the_manager_hears_of_start_and_stop_in_the_abstract_namespace() {
         let name = format!("dpvsd-notify-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("short enough");
-        assert_eq!(received(&format!("@{name}"), &address), "READY=1\nSTOPPING=1\n");
+        assert_eq!(received(&format!("@{name}"), &address), "READY=1\nWATCHDOG=1\nSTOPPING=1\n");
+    }
+
+    #[test]
+    fn the_watchdog_hears_twice_in_its_time_from_the_process_it_watches() {
+        let half = Some(Duration::from_secs(15));
+        assert_eq!(interval(Some("30000000"), None, 7), half);
+        assert_eq!(interval(Some("30000000"), Some("7"), 7), half);
+        assert_eq!(interval(Some("30000000"), Some("8"), 7), None, "it watches another process");
+        assert_eq!(interval(Some("0"), None, 7), None);
+        assert_eq!(interval(Some("soon"), None, 7), None);
+        assert_eq!(interval(None, Some("7"), 7), None, "nobody watches");
     }
 }
