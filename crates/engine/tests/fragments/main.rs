@@ -2,6 +2,9 @@
 //! Fragments to and from services: row 7 of the checklist of rules, which DPVS fulfils by dropping them all (weakness 1) and the
 //! director, on purpose, does not. Every datagram is put together again by rules of the tests' own, and judged with its checksum.
 
+mod faults;
+mod paths;
+#[path = "../seen/mod.rs"]
 mod seen;
 
 use engine::forward::Forwarding;
