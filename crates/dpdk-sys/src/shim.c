@@ -5,10 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <linux/if_packet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -457,6 +461,27 @@ int shim_rss_table_get(uint16_t port, uint16_t *table, uint16_t size)
 	for (i = 0; i < size; i++)
 		table[i] = groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
 	return 0;
+}
+
+/* ---- the driver for af_packet ---- */
+
+/*
+ * The driver has the kernel put IPv4 fragments together before it sees them, and has no option about it. What comes of that is longer
+ * than its buffers, and cut off: no fragmented packet of IPv4 arrives. The director takes fragments as they are, so this one flag is
+ * left out. Everything else goes to the kernel unchanged.
+ *
+ * Only an executable that exports the symbol (dpvsd/build.rs) is asked before libc.
+ */
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	int fanout;
+
+	if (level == SOL_PACKET && name == PACKET_FANOUT && value != NULL && len == sizeof(fanout)) {
+		memcpy(&fanout, value, sizeof(fanout));
+		fanout &= ~(PACKET_FANOUT_FLAG_DEFRAG << 16);
+		value = &fanout;
+	}
+	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
 /* The other half of this agreement is at the end of src/lib.rs. */
