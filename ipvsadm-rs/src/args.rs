@@ -272,6 +272,10 @@ impl Line {
                 self.options.conn_timeout = Some(values::number(name, value, 0, values::MONTH)?)
             }
             Opt::ProxyProtocol => self.options.proxy_protocol = Some(values::proxy_protocol(name, value)?),
+            Opt::Bps => self.options.bps = Some(values::number(name, value, 0, values::INT_MAX)?),
+            Opt::LimitProportion => {
+                self.options.limit_proportion = Some(values::number(name, value, 1, 100)? as u8);
+            }
             Opt::Echo => self.options.echo = Some(values::echo(name, value)?),
             Opt::DestCheck => {
                 let checks = self.options.dest_check.take().unwrap_or_default();

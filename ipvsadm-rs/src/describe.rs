@@ -130,6 +130,8 @@ pub fn heading(opt: Opt) -> &'static str {
         | Opt::ConnTimeout
         | Opt::ExpireQuiescent
         | Opt::ProxyProtocol
+        | Opt::Bps
+        | Opt::LimitProportion
         | Opt::Quic
         | Opt::DestCheck
         | Opt::Echo => "Options of services (-A, -E)",

@@ -36,8 +36,6 @@ const NOT_DONE: &[(Block, &str, &str)] = &[
     (Block::VirtualServer, "hashed", "Never had an effect."),
     (Block::VirtualServer, "smtp_alert", "Nobody sends mail."),
     (Block::VirtualServer, "snmp_name", "There is no SNMP."),
-    (Block::VirtualServer, "bps", "Bandwidth is not limited."),
-    (Block::VirtualServer, "limit_proportion", "Every client is let through."),
     (Block::VirtualServer, "vip_bind_dev", "Addresses are put on a link by vrrp_instance or dpvs.conf."),
     (Block::RealServer, "smtp_alert", "Nobody sends mail."),
     (Block::RealServer, "snmp_name", "There is no SNMP."),

@@ -18,6 +18,7 @@ use engine::route::{Kind, Route, RouteTable};
 use engine::sched::Hashing;
 use engine::snapshot::{Dest, Mark, Port, Service, Snapshot};
 use engine::synproxy::config::Proxying;
+use engine::throttle::Throttle;
 use model::net::RouteScope;
 use model::options::{AccessSubject, HashTarget, SynProxy, SynProxyWhen, SynProxyWindow};
 use model::rule::{Marking, MatchRule};
@@ -141,6 +142,10 @@ fn services(state: &State, dests: &[Option<Dest>]) -> Vec<Option<Service>> {
             proxying: proxying(service.spec.options.synproxy),
             access: access(state, service),
             conn_timeout: service.spec.options.conn_timeout.unwrap_or(0),
+            throttle: Throttle::new(
+                service.spec.options.bps.unwrap_or(0),
+                service.spec.options.limit_proportion.unwrap_or(100),
+            ),
             persistence: persistence(&service.spec.scheduling),
             quic: service.spec.options.quic,
             proxy_protocol: service.spec.options.proxy_protocol,

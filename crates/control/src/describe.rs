@@ -100,6 +100,8 @@ fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
         quic,
         dest_check,
         echo,
+        bps,
+        limit_proportion,
     } = options;
     ServiceOptionsPatch {
         conn_timeout: *conn_timeout,
@@ -110,6 +112,8 @@ fn named(options: &ServiceOptions) -> ServiceOptionsPatch {
         quic: quic.then_some(true),
         dest_check: (*dest_check != DestCheck::default()).then(|| dest_check.clone()),
         echo: (*echo != EchoPolicy::default()).then_some(*echo),
+        bps: *bps,
+        limit_proportion: *limit_proportion,
     }
 }
 
@@ -130,6 +134,14 @@ fn options(patch: &ServiceOptionsPatch) -> String {
     parts.extend(patch.proxy_protocol.map(|header| match header {
         None => ", proxy-protocol off".to_owned(),
         Some(header) => format!(", proxy-protocol {header}"),
+    }));
+    parts.extend(patch.bps.map(|mbps| match mbps {
+        0 => ", bps off".to_owned(),
+        mbps => format!(", bps {mbps}"),
+    }));
+    parts.extend(patch.limit_proportion.map(|percent| match percent {
+        100 => ", limit-proportion off".to_owned(),
+        percent => format!(", limit-proportion {percent}"),
     }));
     parts.extend(patch.echo.map(|echo| format!(", echo {echo}")));
     parts.extend(patch.dest_check.as_ref().map(|check| match (check.passive, check.external.as_slice()) {

@@ -261,6 +261,11 @@ fn options(service: &file::Service) -> ServiceOptions {
             ProxyProtocol { version, insecure }
         }),
         quic: dpvs.quic,
+        bps: u32::try_from(dpvs.bps).ok().filter(|&mbps| mbps > 0),
+        limit_proportion: dpvs
+            .limit_proportion
+            .and_then(|percent| u8::try_from(percent).ok())
+            .filter(|percent| (1..100).contains(percent)),
         ..ServiceOptions::default()
     }
 }
@@ -353,6 +358,8 @@ virtual_server 192.0.2.1 80 {
     expire_quiescent_conn
     establish_timeout 60
     proxy_protocol v2-insecure
+    bps 100
+    limit_proportion 90
     laddr_group_name L
     daddr_group_name D
     sorry_server 10.0.0.9 81
@@ -383,6 +390,8 @@ virtual_server 192.0.2.1 80 {
                 hash_target: Some(HashTarget::SourceIp),
                 expire_quiescent: true,
                 proxy_protocol: Some(ProxyProtocol { version: ProxyVersion::V2, insecure: true }),
+                bps: Some(100),
+                limit_proportion: Some(90),
                 ..ServiceOptions::default()
             },
         };
@@ -409,7 +418,7 @@ virtual_server 192.0.2.1 80 {
         };
         assert_eq!(import.services[0].sorry, Some(sorry));
         let places: Vec<_> = expected.iter().map(|set| import.place(set).map(|span| span.line)).collect();
-        assert_eq!(places, [8, 8, 8, 8, 8, 23].map(Some));
+        assert_eq!(places, [8, 8, 8, 8, 8, 25].map(Some));
     }
 
     #[test]

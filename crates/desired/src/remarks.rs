@@ -25,10 +25,6 @@ pub fn of(config: &Config, reader: Reader) -> Vec<String> {
         "smtp_alert: nobody sends mail; let a quorum or notify script do it",
         |service| service.smtp_alert,
     );
-    remarks.services(config, "bps: bandwidth is not limited", |service| service.dpvs.bps != 0);
-    remarks.services(config, "limit_proportion: every client is let through", |service| {
-        service.dpvs.limit_proportion.is_some_and(|percent| (1..100).contains(&percent))
-    });
     remarks.services(
         config,
         "vip_bind_dev: addresses are put on a port by vrrp_instance or dpvs.conf",
@@ -111,7 +107,6 @@ virtual_server 192.0.2.1 80 {
     ha_suspend
     quorum 2
     quorum_up /bin/true
-    bps 5
     inhibit_on_failure
     sorry_server 10.0.0.9 80
     real_server 10.0.0.1 80 {
@@ -137,26 +132,22 @@ tunnel_group G {
         assert_eq!(
             of(&report.config, Reader::Tool),
             [
-                "k:19: not done: health checks; every server counts as alive (and 1 more)",
-                "k:16: not done: sorry_server: it would serve without quorum",
+                "k:18: not done: health checks; every server counts as alive (and 1 more)",
+                "k:15: not done: sorry_server: it would serve without quorum",
                 "k:7: not done: quorum",
                 "k:7: not done: quorum_up and quorum_down",
-                "k:17: not done: notify_up and notify_down",
-                "k:17: not done: inhibit_on_failure (and 1 more)",
-                "k:17: not done: alpha: servers do not wait for a first check (and 1 more)",
+                "k:16: not done: notify_up and notify_down",
+                "k:16: not done: inhibit_on_failure (and 1 more)",
+                "k:16: not done: alpha: servers do not wait for a first check (and 1 more)",
                 "k:7: not done: omega",
                 "k:7: not done: ha_suspend",
                 "k:3: not done: virtual addresses: put them on a port with dpip addr add (and 1 more)",
-                "k:7: not done: bps: bandwidth is not limited",
-                "k:28: not done: tunnel_group: there are no tunnel devices",
+                "k:27: not done: tunnel_group: there are no tunnel devices",
             ]
         );
         assert_eq!(
             of(&report.config, Reader::Daemon),
-            [
-                "k:7: not done: bps: bandwidth is not limited",
-                "k:28: not done: tunnel_group: there are no tunnel devices",
-            ]
+            ["k:27: not done: tunnel_group: there are no tunnel devices",]
         );
     }
 }

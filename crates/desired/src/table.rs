@@ -335,6 +335,9 @@ fn patch(now: &ServiceOptions, wanted: &ServiceOptions) -> ServiceOptionsPatch {
         quic: changed(&now.quic, &wanted.quic),
         dest_check: changed::<DestCheck>(&now.dest_check, &wanted.dest_check),
         echo: changed(&now.echo, &wanted.echo),
+        bps: changed(&now.bps, &wanted.bps).map(Option::unwrap_or_default),
+        limit_proportion: changed(&now.limit_proportion, &wanted.limit_proportion)
+            .map(|percent| percent.unwrap_or(100)),
     }
 }
 

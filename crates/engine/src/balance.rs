@@ -177,6 +177,9 @@ impl<P: Buffer> Lcore<P> {
         let ttl = plan.ttl(cx.snap);
         let room = self.room(id, plan, ip, hop.mtu);
         self.check_hop(pkt, parsed, ip, room, ttl, cx, out)?;
+        if cx.snap.lookup.throttles {
+            self.within_limits(id, dir, ip, cx)?;
+        }
         match ip.proto {
             proto::SCTP => self.advance_association(id, dir, &pkt.data()[parsed.l3..], ip, cx),
             _ => self.advance(id, dir, flags, cx),

@@ -50,6 +50,7 @@ pub mod snapshot;
 mod stack;
 pub mod steer;
 pub mod synproxy;
+pub mod throttle;
 pub mod tick;
 mod uoa;
 pub mod verdict;

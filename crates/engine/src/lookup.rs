@@ -31,6 +31,8 @@ pub struct Lookup {
     pub(crate) rules: Vec<ServiceId>,
     /// What gives packets a mark that a service is found by, in the order it is asked.
     marks: Vec<(Mark, ServiceId)>,
+    /// Some service may carry only so much.
+    pub(crate) throttles: bool,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
 }
@@ -126,6 +128,7 @@ impl Lookup {
                 .collect(),
             services: services.into_iter().collect(),
             marks,
+            throttles: snap.services.iter().flatten().any(|svc| svc.throttle.is_some()),
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],
             ..Lookup::default()

@@ -134,6 +134,9 @@ impl<P: Buffer> Lcore<P> {
         let plan = self.conns.get(id).plan(dir);
         let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
+        if cx.snap.lookup.throttles {
+            self.within_limits(id, dir, ip, cx)?;
+        }
         self.touch_query(id, cx);
         self.account(id, dir, ip);
         match plan {

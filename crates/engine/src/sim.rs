@@ -436,6 +436,7 @@ pub mod world {
             conn_timeout: 0,
             one_packet: false,
             expire_quiescent: false,
+            throttle: None,
             persistence: None,
             proxy_protocol: None,
             quic: false,

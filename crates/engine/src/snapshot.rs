@@ -29,6 +29,7 @@ use crate::route::{Kind, RouteTable};
 use crate::sched::Table;
 use crate::steer::Rss;
 use crate::synproxy;
+use crate::throttle::Throttle;
 use crate::tick::Clock;
 
 /// Everything configured.
@@ -136,6 +137,8 @@ pub struct Service {
     pub access: Option<Arc<Access>>,
     /// Idle seconds of established connections instead of the protocol's; 0 for the protocol's.
     pub conn_timeout: u32,
+    /// How much it may carry; `None` without limit.
+    pub throttle: Option<Throttle>,
     /// Clients of one network go to one server.
     pub persistence: Option<Persistence>,
     /// Datagrams are QUIC: those with an identifier that tells a server go to that (UDP).

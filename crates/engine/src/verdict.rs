@@ -185,6 +185,10 @@ drop_reasons! {
     NoService => "no_service",
     /// Of a connection whose server has weight 0 or is gone, of a service that ends such connections.
     Quiesced => "quiesced",
+    /// Beyond the bandwidth of its service.
+    Bandwidth => "bandwidth",
+    /// Of the share of its service's packets that is not let through.
+    Proportion => "proportion",
     /// TCP segment without connection that may not open one.
     NotSyn => "not_syn",
     /// A SYN that ends or resets what it begins.

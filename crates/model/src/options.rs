@@ -27,6 +27,10 @@ pub struct ServiceOptions {
     pub dest_check: DestCheck,
     /// What becomes of queries (ICMP).
     pub echo: EchoPolicy,
+    /// Megabits (10^6) a second that are carried at most, in each direction; `None` without limit.
+    pub bps: Option<u32>,
+    /// Percentage of packets that pass, 1 to 99; `None` when all do.
+    pub limit_proportion: Option<u8>,
 }
 
 /// A change of [`ServiceOptions`]; `None` leaves the option as it is.
@@ -48,6 +52,10 @@ pub struct ServiceOptionsPatch {
     pub dest_check: Option<DestCheck>,
     /// What becomes of queries from now on.
     pub echo: Option<EchoPolicy>,
+    /// `Some(0)` lifts the limit.
+    pub bps: Option<u32>,
+    /// `Some(100)` lets all packets pass.
+    pub limit_proportion: Option<u8>,
 }
 
 impl ServiceOptionsPatch {
@@ -65,6 +73,12 @@ impl ServiceOptionsPatch {
             options.dest_check = check;
         }
         options.echo = self.echo.unwrap_or(options.echo);
+        if let Some(mbps) = self.bps {
+            options.bps = Some(mbps).filter(|&mbps| mbps > 0);
+        }
+        if let Some(percent) = self.limit_proportion {
+            options.limit_proportion = Some(percent).filter(|&percent| percent < 100);
+        }
     }
 }
 

@@ -138,6 +138,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("access_blocked", "the service's access list refuses the client: see `ipvsadm -B`"),
     ("access_not_allowed", "the service's access list does not name the client: see `ipvsadm -W`"),
     ("quiesced", "the connection's server has weight 0 or is gone, and its service ends such connections"),
+    ("bandwidth", "the service's bandwidth is used up: see `ipvsadm --bps`"),
+    ("proportion", "the service lets only a share of its packets through: see `ipvsadm --limit-proportion`"),
     ("no_dest", "the service has no usable real server"),
     ("no_laddr", "the service has no local address of the server's family"),
     ("lport_exhausted", "every local port towards the server is in use: add local addresses"),

@@ -70,6 +70,8 @@ pub enum Opt {
     ConnTimeout,
     ExpireQuiescent,
     ProxyProtocol,
+    Bps,
+    LimitProportion,
     Quic,
     DestCheck,
     Echo,

@@ -67,6 +67,8 @@ pub const RULES: &[Rule] = &[
     may("conn-timeout", SERVICE_COMMANDS),
     may("expire-quiescent", SERVICE_COMMANDS),
     may("proxy-protocol", SERVICE_COMMANDS),
+    may("bps", SERVICE_COMMANDS),
+    may("limit-proportion", SERVICE_COMMANDS),
     may("quic", SERVICE_COMMANDS),
     may(CHECKS, SERVICE_COMMANDS),
     may("echo", SERVICE_COMMANDS),

@@ -145,6 +145,22 @@ pub const OPTIONS: &[OptDef] = &[
         "tell servers the client's address: v1, v2, v1-insecure, v2-insecure or disable",
     ),
     option(
+        Opt::Bps,
+        None,
+        "bps",
+        Value::Required("MEGABITS"),
+        "bps",
+        "carry at most so many megabits a second in each direction; 0 for no limit",
+    ),
+    option(
+        Opt::LimitProportion,
+        None,
+        "limit-proportion",
+        Value::Required("PERCENT"),
+        "limit-proportion",
+        "let so many percent of the packets pass, 1 to 100",
+    ),
+    option(
         Opt::Quic,
         None,
         "quic",

@@ -115,6 +115,12 @@ fn service_options(service: &ServiceEntry) -> String {
     if let Some(header) = options.proxy_protocol {
         text += &format!(" --proxy-protocol {header}");
     }
+    if let Some(mbps) = options.bps {
+        text += &format!(" --bps {mbps}");
+    }
+    if let Some(percent) = options.limit_proportion {
+        text += &format!(" --limit-proportion {percent}");
+    }
     if options.expire_quiescent {
         text += " --expire-quiescent";
     }

@@ -194,6 +194,12 @@ fn annotations(service: &ServiceEntry) -> String {
     if let Some(header) = options.proxy_protocol {
         add(format!("pp{header}"));
     }
+    if let Some(mbps) = options.bps {
+        add(format!("bps {mbps}"));
+    }
+    if let Some(percent) = options.limit_proportion {
+        add(format!("limit-proportion {percent}"));
+    }
     if options.expire_quiescent {
         add("expire-quiescent".to_owned());
     }

@@ -201,6 +201,14 @@ fn check_options(key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Status> {
         let text = format!("service {key}: connection timeout of {secs} s: 1 to {MAX_TIMEOUT} expected");
         return refuse(Code::Invalid, text);
     }
+    if let Some(percent) = options.limit_proportion
+        && !(1..100).contains(&percent)
+    {
+        return refuse(
+            Code::Invalid,
+            format!("service {key}: {percent} percent of its packets: 1 to 99 expected"),
+        );
+    }
     let only = |wanted: Transport, what: &str| match transport(key) {
         Some(transport) if transport == wanted => Ok(()),
         _ => refuse(Code::Invalid, format!("service {key}: {what} is for {wanted} only")),

@@ -226,6 +226,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         conn_timeout: 0,
         one_packet: false,
         expire_quiescent: false,
+        throttle: None,
         persistence: None,
         proxy_protocol: None,
         quic: false,

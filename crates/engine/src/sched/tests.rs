@@ -26,6 +26,7 @@ pub(super) fn snapshot(scheduler: Scheduler, weights: &[u32]) -> Snapshot {
         conn_timeout: 0,
         one_packet: false,
         expire_quiescent: false,
+        throttle: None,
         persistence: None,
         proxy_protocol: None,
         quic: false,
