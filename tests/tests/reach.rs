@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dpvs_tests::capture::Capture;
 use dpvs_tests::client::{self, Pace};
+use dpvs_tests::echo::{EchoClient, EchoServer};
 use dpvs_tests::upload::{Sink, upload};
 use dpvs_tests::{Family, Lab, Plan, Result, ensure, scenario};
 
@@ -163,15 +164,24 @@ fn traceroute_and_path_mtu_see_the_director_as_a_router() {
 }
 
 #[test]
-fn an_upload_through_a_narrow_path_adapts_and_arrives() {
+fn uploads_and_datagrams_through_a_narrow_path_adapt_and_arrive() {
     scenario(Plan::workers(1), |lab| {
         for family in Family::BOTH {
             let (vip, target) = (lab.vip(family, 9), lab.plan.server(family, 0));
             lab.balance("-t", vip, "rr", &[1])?;
+            lab.balance("-u", vip, "rr", &[1])?;
             lab.director.dpip(&format!("{} route add {target} dev dpdk1 mtu 1300", family.flag()))?;
             let sink = Sink::start(&lab.net.servers[0], SocketAddr::new(target, 9))?;
             let sent = upload(&lab.net.client, vip, 2_000_000)?;
             ensure!(sink.received()? == sent, "{family:?}: the bytes that arrived are others");
+            // TCP has been told by the size of segments. The first datagram is too long, the client's kernel is told, and cuts the next.
+            let _echo = EchoServer::start(&lab.net.servers[0], SocketAddr::new(target, 9))?;
+            let client = EchoClient::connect(&lab.net.client, lab.plan.client(family), vip)?;
+            assert_eq!(
+                [client.round_trip(1400, 1)?, client.round_trip(1400, 2)?],
+                [false, true],
+                "{family:?}"
+            );
             let route = lab.net.client.ip(&format!("{} route get {}", family.flag(), vip.ip()))?;
             ensure!(route.contains("mtu 1300"), "{family:?}: the client has learned nothing: {route}");
         }
