@@ -3,6 +3,7 @@
 //! director, on purpose, does not. Every datagram is put together again by rules of the tests' own, and judged with its checksum.
 
 mod faults;
+mod kinds;
 mod paths;
 #[path = "../seen/mod.rs"]
 mod seen;

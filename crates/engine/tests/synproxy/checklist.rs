@@ -491,23 +491,6 @@ fn c119_two_tags_are_nobodys_and_one_is_the_links() {
     assert_eq!(one(&mut sim).vlan, Some(102));
 }
 
-/// A fragmented SYN neither reaches a server nor gets an answer that its sender could not have asked for.
-#[test]
-fn r15_a_fragmented_syn_passes_nobody_by() {
-    let mut sim = proxied(1, |_| {});
-    let mut frame = from_client(at(V4.client, 1), at(V4.vip, 80), syn(&LINUX));
-    // More fragments follow; the header checksum goes with it.
-    let (flags, sum) =
-        (u16::from_be_bytes([frame[20], frame[21]]), u16::from_be_bytes([frame[24], frame[25]]));
-    frame[20..22].copy_from_slice(&0x2000_u16.to_be_bytes());
-    let sum = u32::from(!sum) + u32::from(!flags) + 0x2000;
-    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
-    sim.receive(0, PORT, &frame);
-    assert!(sim.sent().is_empty());
-    assert_eq!((sim.conns(), counter(&sim, "SYNPROXY_SYN_ACK")), (0, 0));
-}
-
 /// Control refuses such servers; should one be there nevertheless, nobody is sent to it with numbers it does not know.
 #[test]
 fn r16_a_server_whose_answers_pass_by_gets_no_client() {

@@ -9,6 +9,7 @@
 mod auto;
 mod checklist;
 mod example;
+mod fragments;
 mod numbers;
 mod requirements;
 #[path = "../seen/mod.rs"]
