@@ -194,25 +194,26 @@ fn row070_fragments_go_to_servers_with_direct_routing_as_they_are() {
 
 #[test]
 fn row071_fragments_go_into_tunnels_one_by_one() {
-    for workers in [1, 2, 4] {
+    for (workers, names) in [1, 2, 4].into_iter().flat_map(|n| [(n, V4), (n, V6)]) {
         let mut sim = sim(workers, Forwarding::Tunnel(model::TunnelKind::Ipip), false);
-        let question = build::udp((DIRECTOR, CLIENT), at(V4.client, 40_001), at(V4.vip, 80), &body(3000));
+        let (client, vip) = (at(names.client, 40_001), at(names.vip, 80));
+        let question = build::udp((DIRECTOR, CLIENT), client, vip, &body(3000));
+        let (outer, proto_at, server_at, proto) =
+            if ip(names.vip).is_ipv4() { (20, 9, 16, 4) } else { (40, 6, 24, 41) };
+        let server = match ip(names.servers[0]) {
+            std::net::IpAddr::V4(addr) => addr.octets().to_vec(),
+            std::net::IpAddr::V6(addr) => addr.octets().to_vec(),
+        };
         for order in orders(3) {
             let frames = cut(&question, 77, 1400);
             let sent = receive(&mut sim, &frames, &order);
-            let inner: Vec<Vec<u8>> = sent
-                .iter()
-                .map(|frame| {
-                    assert_eq!((frame[18], frame[18 + 9]), (0x45, 4), "IPv4 in IPv4");
-                    assert_eq!(frame[34..38], [10, 2, 0, 1], "to the server");
-                    [&frame[..18], &frame[38..]].concat()
-                })
-                .collect();
-            let seen = joined(&inner);
-            assert_eq!(
-                (seen.src, seen.dst, seen.payload),
-                (at(V4.client, 40_001), at(V4.vip, 80), body(3000))
-            );
+            let unpack = |frame: &Vec<u8>| {
+                assert_eq!(frame[18 + proto_at], proto, "a packet in a packet");
+                assert_eq!(frame[18 + server_at..][..server.len()], server, "to the server");
+                [&frame[..18], &frame[18 + outer..]].concat()
+            };
+            let seen = joined(&sent.iter().map(unpack).collect::<Vec<_>>());
+            assert_eq!((seen.src, seen.dst, seen.payload), (client, vip, body(3000)));
         }
     }
 }
