@@ -8,9 +8,10 @@ use packet::{Buffer, Csum, proto, tcp, udp};
 use crate::access::admit;
 use crate::choice::Choice;
 use crate::conn::{Conn, ConnId, Dir, NewConn, Probe, Tuple};
-use crate::flow::Parsed;
+use crate::flow::{Parsed, is_syn, proxied, tcp_flags};
 use crate::forward::far::Far;
 use crate::forward::{Forwarding, Plan, rewrite};
+use crate::ids::ServiceId;
 use crate::l3::Ip;
 use crate::l4;
 use crate::lcore::{Lcore, Sink};
@@ -41,7 +42,8 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Verdict> {
         let flags = tcp_flags(&pkt.data()[parsed.l3..], ip);
         let received = Received { parsed, ip, probe, link };
-        if flags & (SYN | ACK | FIN | RST) == SYN
+        // Services it always stands before were told apart in the first pass.
+        if is_syn(flags)
             && let Some(svc) = proxied(&probe.tuple, link, cx.snap)
         {
             if let Some(owner) = self.proxied_elsewhere(&probe.tuple, cx) {
@@ -49,9 +51,7 @@ impl<P: Buffer> Lcore<P> {
             }
             admit(svc, pkt, received)?;
             let (client, config) = (probe.tuple.source().ip(), &cx.snap.options.syn_proxy);
-            if !svc.proxying.auto
-                || self.proxy.steps_forward(svc, client, config, self.config.workers, cx.now)
-            {
+            if self.proxy.steps_forward(svc, client, config, self.config.workers, cx.now) {
                 return self.answer_syn(pkt, received, svc, cx);
             }
         }
@@ -113,6 +113,26 @@ impl<P: Buffer> Lcore<P> {
         self.follow(id, dir, pkt, received, flags, cx, out)
     }
 
+    /// A SYN to a service the SYN proxy stands before.
+    #[inline(always)]
+    pub(crate) fn greet(
+        &mut self,
+        service: ServiceId,
+        pkt: &mut P,
+        parsed: &Parsed,
+        link: &Link,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
+        let received = Received { parsed, ip: &parsed.ip, probe: &parsed.probe, link };
+        let svc = cx.snap.services.get(service.index()).and_then(Option::as_ref);
+        let Some(svc) = svc else { return drop(DropReason::NoDest) };
+        if let Some(owner) = self.proxied_elsewhere(&parsed.probe.tuple, cx) {
+            return Continue(Verdict::Redirect(Goal::of_worker(owner)));
+        }
+        admit(svc, pkt, received)?;
+        self.answer_syn(pkt, received, svc, cx)
+    }
+
     /// A packet for no service, where services are found by rule too.
     #[inline(never)]
     fn flow_outward(
@@ -142,10 +162,9 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
-        let Received { parsed, ip, link, .. } = received;
-        let is_proxied = self.conns.get(id).is_proxied();
         let mut flags = flags;
-        if is_proxied {
+        if self.conns.get(id).is_proxied() {
+            let Received { parsed, ip, .. } = received;
             match (self.is_pending(id), dir) {
                 (true, Dir::Inbound) => return self.meet_waiting_client(id, pkt, received, cx),
                 (true, Dir::Outbound) => self.hear_server(id, pkt, parsed, ip, cx, out)?,
@@ -153,11 +172,50 @@ impl<P: Buffer> Lcore<P> {
                 (false, _) => flags = ACK,
             }
         }
-        let prefaced = self.conns.get(id).preface != Preface::None;
-        if prefaced && let Some(changed) = self.meet_preface(id, dir, pkt, received, cx, out)? {
-            let received = Received { parsed: &changed.parsed, ip: &changed.ip, ..received };
-            return self.follow(id, dir, pkt, received, flags, cx, out);
+        if self.conns.get(id).preface != Preface::None {
+            return self.follow_prefaced(id, dir, pkt, received, flags, cx, out);
         }
+        self.carry::<false>(id, dir, pkt, received, flags, cx, out)
+    }
+
+    /// A packet of a connection whose server is told of its client.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    fn follow_prefaced(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        pkt: &mut P,
+        received: Received<'_>,
+        flags: u8,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        match self.meet_preface(id, dir, pkt, received, cx, out)? {
+            Some(changed) => {
+                let received = Received { parsed: &changed.parsed, ip: &changed.ip, ..received };
+                self.follow(id, dir, pkt, received, flags, cx, out)
+            }
+            None => self.carry::<true>(id, dir, pkt, received, flags, cx, out),
+        }
+    }
+
+    /// Takes a packet of a connection on: state, counters, the rewrite its plan says. `PREFACED` connections tell their servers of
+    /// their clients, rarely enough that others must not pay for it.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    fn carry<const PREFACED: bool>(
+        &mut self,
+        id: ConnId,
+        dir: Dir,
+        pkt: &mut P,
+        received: Received<'_>,
+        flags: u8,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let Received { parsed, ip, link, .. } = received;
+        let is_proxied = self.conns.get(id).is_proxied();
         if link.rx_csum == RxCsum::Recompute {
             l4::recompute(&mut pkt.data_mut()[parsed.l3..], ip);
         } else if pkt.rx().l4_csum == Csum::Bad {
@@ -184,7 +242,7 @@ impl<P: Buffer> Lcore<P> {
             proto::SCTP => self.advance_association(id, dir, &pkt.data()[parsed.l3..], ip, cx),
             _ => self.advance(id, dir, flags, cx),
         }
-        if prefaced {
+        if PREFACED {
             self.watch_header(id);
         }
         self.account(id, dir, ip);
@@ -194,7 +252,7 @@ impl<P: Buffer> Lcore<P> {
         if ip.proto == proto::TCP && flags & SYN != 0 && matches!(plan, Plan::Rewrite | Plan::Cross) {
             self.fit_mss(id, dir, pkt, parsed, ip, cx);
         }
-        let changed = if prefaced { self.tell_client(id, dir, pkt, parsed, ip, room.mtu) } else { None };
+        let changed = if PREFACED { self.tell_client(id, dir, pkt, parsed, ip, room.mtu) } else { None };
         let (parsed, ip) = changed.as_ref().map_or((parsed, ip), |changed| (&changed.parsed, &changed.ip));
 
         match plan {
@@ -206,7 +264,7 @@ impl<P: Buffer> Lcore<P> {
                 if is_proxied {
                     self.shift_proxied(id, bytes, ip, dir);
                 }
-                if prefaced
+                if PREFACED
                     && dir == Dir::Inbound
                     && let Some(changed) = self.trail_client(id, pkt, parsed, hop.mtu, cx, out)
                 {
@@ -429,15 +487,6 @@ pub(crate) fn service_for<'s>(
     snap.service_of(target, probe.proto, probe.tuple.target_port())
 }
 
-/// The service at a packet's target, if the SYN proxy stands before it.
-#[inline(always)]
-fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
-    let target = snap.lookup.target(tuple.target_ip())?;
-    let svc = snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)?;
-    let marked = snap.lookup.has_marks() && snap.lookup.marked(proto::TCP, tuple, Some(link.id)).is_some();
-    (!marked).then_some(svc)
-}
-
 /// A datagram's payload, where the service goes by what is in it.
 pub(crate) fn payload<'p>(svc: &Service, bytes: &'p [u8], ip: &Ip) -> Option<&'p [u8]> {
     let sip = svc.persistence.is_some_and(|persistence| persistence.sip);
@@ -454,13 +503,4 @@ fn reopens(conn: &Conn, dir: Dir, flags: u8) -> bool {
         && dir == if conn.forwarding == Forwarding::Snat { Dir::Outbound } else { Dir::Inbound }
         && conn.proto() == proto::TCP
         && matches!(State::from_number(conn.state), State::TimeWait | State::Close)
-}
-
-/// The flag byte of a TCP segment, 0 for other protocols.
-#[inline(always)]
-pub(crate) fn tcp_flags(bytes: &[u8], ip: &Ip) -> u8 {
-    match ip.proto {
-        proto::TCP => bytes.get(usize::from(ip.header_len) + 13).copied().unwrap_or(0),
-        _ => 0,
-    }
 }

@@ -4,10 +4,11 @@
 use packet::{Buffer, ether, ipv4, ipv6, proto, sctp, tcp, udp};
 
 use crate::conn::{ConnTable, Probe, Tuple, Tuple4, Tuple6};
-use crate::ids::{LinkId, PortId};
+use crate::ids::{LinkId, PortId, ServiceId};
 use crate::l3::{self, Ip};
 use crate::link::Link;
-use crate::snapshot::Snapshot;
+use crate::proto::tcp::{ACK, FIN, RST, SYN};
+use crate::snapshot::{Service, Snapshot};
 use crate::verdict::DropReason;
 
 /// A packet after the first pass.
@@ -21,7 +22,7 @@ pub struct Parsed {
     pub l3: usize,
     /// Its IP header; of flows, ICMP and other IP packets.
     pub ip: Ip,
-    /// What its connection is searched with; of flows.
+    /// What its connection is searched with; of flows. Of those the SYN proxy answers, only the tuple counts.
     pub probe: Probe,
 }
 
@@ -30,6 +31,8 @@ pub struct Parsed {
 pub enum Kind {
     /// TCP, UDP or SCTP to this station, whole: the director's business.
     Flow,
+    /// Of these, a SYN to a service the SYN proxy stands before: answered whatever connections there are, so that none is searched.
+    Proxied(ServiceId),
     /// ICMP or ICMPv6 to this station, whole, or to a group.
     Icmp,
     /// One of several fragments of a packet to this station.
@@ -123,6 +126,14 @@ impl<'a> Entrance<'a> {
         }
         let (sport, dport) = ports(bytes, &ip).ok_or(DropReason::L4Header)?;
         let tuple = tuple(bytes, &ip, sport, dport).ok_or(DropReason::Truncated)?;
+        if self.snap.lookup.proxied
+            && is_syn(tcp_flags(bytes, &ip))
+            && let Some(svc) = proxied(&tuple, link, self.snap)
+            && !svc.proxying.auto
+        {
+            parsed.probe = Probe::unhashed(tuple, ip.proto);
+            return Ok(Kind::Proxied(svc.id));
+        }
         parsed.probe = conns.probe(tuple, ip.proto);
         Ok(Kind::Flow)
     }
@@ -148,6 +159,30 @@ fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
     }
     let header = udp::Header::parse(l4)?;
     (udp::LEN..=l4.len()).contains(&header.len()).then_some((header.sport(), header.dport()))
+}
+
+/// The service at a packet's target, if the SYN proxy stands before it.
+#[inline(always)]
+pub(crate) fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
+    let target = snap.lookup.target(tuple.target_ip())?;
+    let svc = snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)?;
+    let marked = snap.lookup.has_marks() && snap.lookup.marked(proto::TCP, tuple, Some(link.id)).is_some();
+    (!marked).then_some(svc)
+}
+
+/// The flag byte of a TCP segment, 0 for other protocols.
+#[inline(always)]
+pub(crate) fn tcp_flags(bytes: &[u8], ip: &Ip) -> u8 {
+    match ip.proto {
+        proto::TCP => bytes.get(usize::from(ip.header_len) + 13).copied().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Whether a segment asks for a connection, and does nothing else.
+#[inline(always)]
+pub(crate) fn is_syn(flags: u8) -> bool {
+    flags & (SYN | ACK | FIN | RST) == SYN
 }
 
 /// The tuple of an accepted packet with these ports.

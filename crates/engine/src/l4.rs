@@ -7,6 +7,7 @@ use crate::l3::Ip;
 
 /// Whether the TCP, UDP or SCTP checksum of a packet is right; `bytes` begin with the IP header. A UDP datagram over IPv4 may have none
 /// (RFC 768), over IPv6 not (RFC 8200 8.1).
+#[inline]
 pub fn checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
     let Some(l4) = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return false };
     if ip.proto == proto::SCTP {
@@ -39,6 +40,7 @@ pub fn recompute(bytes: &mut [u8], ip: &Ip) {
 }
 
 /// What the checksum covers: a datagram may be shorter than the packet.
+#[inline(always)]
 fn covered<'a>(l4: &'a [u8], ip: &Ip) -> &'a [u8] {
     let len = match ip.proto {
         proto::UDP => udp::Header::parse(l4).map_or(l4.len(), |h| h.len().min(l4.len())),
@@ -47,6 +49,7 @@ fn covered<'a>(l4: &'a [u8], ip: &Ip) -> &'a [u8] {
     &l4[..len]
 }
 
+#[inline(always)]
 fn pseudo(bytes: &[u8], ip: &Ip) -> Option<u64> {
     let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))?;
     let len = covered(l4, ip).len();

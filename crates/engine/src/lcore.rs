@@ -21,7 +21,7 @@ use crate::laddr::{Lease, Leases, Usage};
 use crate::link::{Link, Mac};
 use crate::neigh::{Listed, NeighEvent, NeighRef, NeighTable};
 use crate::persist::Templates;
-use crate::pipeline::{Cx, Origin};
+use crate::pipeline::{Context, Origin};
 use crate::preface::{Headers, Preface};
 use crate::proto::listed;
 use crate::sched::Cursor;
@@ -222,7 +222,8 @@ impl<P: Buffer> Lcore<P> {
     /// Closes connections whose time is up. They are taken in bursts, so that the memory each needs is on its way before the first
     /// is closed.
     fn expire(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
-        let cx = Cx { snap, now, port: PortId(0), origin: Origin::Wire };
+        let context = Context { snap, now, port: PortId(0), origin: Origin::Wire };
+        let cx = context.cx();
         let mut budget = TICK_BUDGET;
         let mut expired: ArrayVec<ConnId, BURST> = ArrayVec::new();
         loop {

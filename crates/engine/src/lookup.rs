@@ -35,6 +35,8 @@ pub struct Lookup {
     pub(crate) throttles: bool,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
+    /// The SYN proxy stands before a service, and not only under load.
+    pub(crate) proxied: bool,
 }
 
 /// What a server reached by NAT answers for.
@@ -129,6 +131,7 @@ impl Lookup {
             services: services.into_iter().collect(),
             marks,
             throttles: snap.services.iter().flatten().any(|svc| svc.throttle.is_some()),
+            proxied: snap.services.iter().flatten().any(|svc| svc.syn_proxy && !svc.proxying.auto),
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],
             ..Lookup::default()

@@ -39,13 +39,35 @@ pub enum Origin {
     Ring,
 }
 
-/// What every step of the pipeline may read.
+/// What every step of the pipeline may read: one pointer, which stays in a register. As fields by value it would be written to memory
+/// in parts for every packet, and read back whole, which waits for all of them.
 #[derive(Clone, Copy)]
-pub(crate) struct Cx<'a> {
+pub(crate) struct Cx<'a>(&'a Context<'a>);
+
+impl<'a> std::ops::Deref for Cx<'a> {
+    type Target = Context<'a>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Context<'a> {
+        self.0
+    }
+}
+
+/// A burst's circumstances.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
     pub(crate) snap: &'a Snapshot,
     pub(crate) now: Tick,
     pub(crate) port: PortId,
     pub(crate) origin: Origin,
+}
+
+impl Context<'_> {
+    /// What steps are handed.
+    #[inline(always)]
+    pub(crate) fn cx(&self) -> Cx<'_> {
+        Cx(self)
+    }
 }
 
 impl<P: Buffer> Lcore<P> {
@@ -59,7 +81,8 @@ impl<P: Buffer> Lcore<P> {
         now: Tick,
         out: &mut impl Sink<P>,
     ) {
-        let cx = Cx { snap, now, port, origin };
+        let context = Context { snap, now, port, origin };
+        let cx = context.cx();
         burst.iter().for_each(Buffer::prefetch);
         // Taken out, so that the second pass may borrow the rest of the worker.
         let mut parsed = std::mem::take(&mut self.parsed);
@@ -119,14 +142,19 @@ impl<P: Buffer> Lcore<P> {
             let reason = if let Kind::Bad(reason) = parsed.kind { reason } else { DropReason::LinkDown };
             return self.throw(pkt, reason, out);
         };
-        let step = match parsed.kind {
-            Kind::Flow => self.flow(&mut pkt, parsed, &parsed.ip, &parsed.probe, link, cx, out),
-            Kind::Icmp => self.icmp(&mut pkt, parsed, &parsed.ip, link, cx, out),
-            Kind::Other => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
-            Kind::Fragment => return self.fragment(pkt, parsed, link, cx, out),
-            Kind::Arp => self.arp(&mut pkt, parsed, link, cx, out),
-            Kind::Foreign => return self.finish(pkt, Verdict::Kernel(DropReason::EtherType), cx, out),
-            Kind::Bad(reason) => return self.throw(pkt, reason, out),
+        // The usual one is asked for by itself: that is a branch, and the table of all kinds an indirect one.
+        let step = if parsed.kind == Kind::Flow {
+            self.flow(&mut pkt, parsed, &parsed.ip, &parsed.probe, link, cx, out)
+        } else {
+            match parsed.kind {
+                Kind::Proxied(service) => self.greet(service, &mut pkt, parsed, link, cx),
+                Kind::Icmp => self.icmp(&mut pkt, parsed, &parsed.ip, link, cx, out),
+                Kind::Fragment => return self.fragment(pkt, parsed, link, cx, out),
+                Kind::Arp => self.arp(&mut pkt, parsed, link, cx, out),
+                Kind::Foreign => return self.finish(pkt, Verdict::Kernel(DropReason::EtherType), cx, out),
+                Kind::Bad(reason) => return self.throw(pkt, reason, out),
+                Kind::Flow | Kind::Other => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
+            }
         };
         let verdict = match step {
             std::ops::ControlFlow::Break(verdict) | std::ops::ControlFlow::Continue(verdict) => verdict,

@@ -36,7 +36,7 @@ use crate::lcore::{Lcore, Sink};
 use crate::pipeline::Cx;
 use crate::snapshot::Service;
 use crate::synproxy::client::{Received, vouched};
-use crate::synproxy::offer::{self, Options, Said};
+use crate::synproxy::offer::{self, Said};
 use crate::synproxy::segment::Segment;
 use crate::verdict::{DropReason, Step, drop};
 
@@ -400,7 +400,7 @@ impl<P: Buffer> Lcore<P> {
             ack: sent.ack,
             flags: ACK | PSH,
             window: sent.window,
-            options: Options::write(&Said { timestamps: sent.stamps, ..Said::default() }),
+            options: Said { timestamps: sent.stamps, ..Said::default() },
             ttl: cx.snap.options.default_ttl,
         };
         self.send_data(id, Dir::Inbound, &segment, &header, cx, out);

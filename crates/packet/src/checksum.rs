@@ -4,6 +4,7 @@
 /// The one's complement sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero; not folded.
 ///
 /// At most 2^32 bytes may be summed before folding.
+#[inline]
 pub fn sum(bytes: &[u8]) -> u64 {
     // One's complement addition does not care how wide the words are: add 32-bit words, fold later.
     let mut chunks = bytes.chunks_exact(4);
@@ -29,20 +30,24 @@ pub fn fold(mut sum: u64) -> u16 {
 }
 
 /// The checksum of `bytes`, whose own checksum field must be zero; 0 when they hold a right checksum already.
+#[inline]
 pub fn checksum(bytes: &[u8]) -> u16 {
     !fold(sum(bytes))
 }
 
 /// The pseudo header of IPv4 (RFC 793 3.1): addresses, protocol and length of the upper layer.
+#[inline]
 pub fn pseudo4(src: u32, dst: u32, proto: u8, len: usize) -> u64 {
     u64::from(src) + u64::from(dst) + u64::from(proto) + len as u64
 }
 
 /// The pseudo header of IPv6 (RFC 8200 8.1).
+#[inline]
 pub fn pseudo6(src: u128, dst: u128, proto: u8, len: usize) -> u64 {
     words(src) + words(dst) + u64::from(proto) + len as u64
 }
 
+#[inline]
 fn words(addr: u128) -> u64 {
     (0..4).map(|n| u64::from((addr >> (32 * n)) as u32)).sum()
 }

@@ -128,20 +128,22 @@ pub struct Repr {
 
 impl Repr {
     /// Writes the header, checksum included; `None` when `bytes` is shorter than 20 or the packet longer than 65535.
+    #[inline]
     pub fn emit(&self, bytes: &mut [u8]) -> Option<()> {
         let h = bytes.first_chunk_mut::<LEN>()?;
         let total = u16::try_from(LEN + self.payload_len).ok()?;
-        h[0] = 0x45;
-        h[1] = self.tos;
-        h[2..4].copy_from_slice(&total.to_be_bytes());
-        h[4..6].copy_from_slice(&self.id.to_be_bytes());
-        h[6..8].copy_from_slice(&self.flags.to_be_bytes());
-        h[8] = self.ttl;
-        h[9] = self.proto;
-        h[10..12].fill(0);
-        h[12..16].copy_from_slice(&self.src.to_be_bytes());
-        h[16..20].copy_from_slice(&self.dst.to_be_bytes());
-        let sum = checksum::checksum(h);
+        let words = [
+            0x4500_0000 | u32::from(self.tos) << 16 | u32::from(total),
+            u32::from(self.id) << 16 | u32::from(self.flags),
+            u32::from(self.ttl) << 24 | u32::from(self.proto) << 16,
+            self.src,
+            self.dst,
+        ];
+        // Of what is at hand: reading back what was just written would wait for it.
+        let sum = !checksum::fold(words.iter().map(|&word| u64::from(word)).sum());
+        for (place, word) in h.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
         h[10..12].copy_from_slice(&sum.to_be_bytes());
         Some(())
     }

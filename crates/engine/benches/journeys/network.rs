@@ -170,6 +170,8 @@ pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
         snap.timeouts.tcp.fill(1);
         snap.options.conn_init_timeout = 1;
     }
+    // Segments of hits are those of clients that have heard from their servers, which were told of them before.
+    snap.options.identity.toa = traffic != Traffic::TcpHit;
     if matches!(traffic, Traffic::Proxied(_)) {
         crate::proxy::stand(&mut snap);
     }

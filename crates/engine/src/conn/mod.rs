@@ -66,6 +66,12 @@ impl Probe {
         hash: 0,
         hint: Guess::Unknown,
     };
+
+    /// For a packet whose connection is nobody's concern.
+    #[inline(always)]
+    pub(crate) fn unhashed(tuple: Tuple, proto: u8) -> Probe {
+        Probe { tuple, proto, ..Probe::NOTHING }
+    }
 }
 
 impl ConnTable {
@@ -353,8 +359,16 @@ impl ConnTable {
     }
 
     /// Gives a connection another idle time. The wheel is only told when it has to come earlier.
+    #[inline(always)]
     pub fn set_timeout(&mut self, id: ConnId, timeout_secs: u32) {
         let timeout = wheel::secs(timeout_secs);
+        if timeout != self.get(id).timeout {
+            self.change_timeout(id, timeout);
+        }
+    }
+
+    #[inline(never)]
+    fn change_timeout(&mut self, id: ConnId, timeout: u32) {
         let shorter = timeout < self.get(id).timeout;
         self.get_mut(id).timeout = timeout;
         if shorter {

@@ -36,7 +36,7 @@ use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
 use crate::link::Link;
 use crate::output::addresses;
-use crate::pipeline::{Cx, Origin};
+use crate::pipeline::{Context, Cx, Origin};
 use crate::steer;
 use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict};
@@ -164,8 +164,9 @@ impl<P: Buffer> Lcore<P> {
         while let Some((port, pkt)) = self.fragments.take(at) {
             let mut parsed = Parsed::NOTHING;
             Entrance::new(cx.snap, port).parse(&pkt, &self.conns, &mut parsed);
+            let there = Context { port, ..*cx };
             match parsed.kind {
-                crate::flow::Kind::Fragment => self.trail(pkt, &parsed, at, Cx { port, ..cx }, out),
+                crate::flow::Kind::Fragment => self.trail(pkt, &parsed, at, there.cx(), out),
                 // Its link has gone meanwhile.
                 _ => self.throw(pkt, DropReason::LinkDown, out),
             }

@@ -7,7 +7,7 @@ use packet::{Buffer, Csum, tcp};
 
 use super::config::Config;
 use super::cookie::{Claim, Proof, Unproven, slot};
-use super::offer::{self, MAX_WSCALE, Offer, Options, Said};
+use super::offer::{self, MAX_WSCALE, Offer, Said};
 use super::segment::Segment;
 use super::session::{Phase, Session, Stamps};
 use crate::conn::{ConnId, Dir, Probe, Tuple};
@@ -70,8 +70,8 @@ impl<P: Buffer> Lcore<P> {
         let Some(offer) = offer::read(options, flags, accurate) else {
             return drop(DropReason::SynProxyOption);
         };
-        let client = probe.tuple.source().ip();
-        if !self.proxy.syn_acks.allows(client, config.synack_rate, cx.now) {
+        let rate = config.synack_rate;
+        if rate != 0 && !self.proxy.syn_acks.allows(probe.tuple.source().ip(), rate, cx.now) {
             self.proxy.count(svc.id).limited += 1;
             return drop(DropReason::SynProxyLimited);
         }
@@ -108,7 +108,7 @@ impl<P: Buffer> Lcore<P> {
             ack: seq.wrapping_add(1),
             flags: tcp::flag::SYN | tcp::flag::ACK | ecn,
             window,
-            options: Options::write(&said),
+            options: said,
             ttl: config.ttl,
         };
         if !answer.answer(pkt, parsed.l3, ip) {
@@ -153,6 +153,7 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
+    #[inline(always)]
     fn prove(&mut self, flow: &Tuple, fields: &Fields, cx: Cx<'_>) -> Result<Proof, Unproven> {
         let claim = Claim {
             isn: fields.seq.wrapping_sub(1),
@@ -258,7 +259,7 @@ impl<P: Buffer> Lcore<P> {
                 ack: session.client_isn.wrapping_add(1),
                 flags: tcp::flag::ACK,
                 window: 0,
-                options: Options::write(&said),
+                options: said,
                 ttl: config.ttl,
             };
             return match answer.answer(pkt, parsed.l3, ip) {
@@ -344,7 +345,7 @@ impl<P: Buffer> Lcore<P> {
             ack: 0,
             flags: tcp::flag::RST,
             window: 0,
-            options: Options::default(),
+            options: Said::default(),
             ttl: config.ttl,
         };
         if !reset.answer(pkt, parsed.l3, ip) {
@@ -369,12 +370,16 @@ impl<P: Buffer> Lcore<P> {
 }
 
 /// Ends that no client and no service can have: a port 0, or the service itself as the source.
+#[inline(always)]
 fn check_ends(flow: &Tuple) -> Step<()> {
-    let (source, target) = (flow.source(), flow.target());
-    if source.port() == 0 || target.port() == 0 {
+    let (sport, dport, same) = match *flow {
+        Tuple::V4(t) => (t.sport, t.dport, t.src == t.dst),
+        Tuple::V6(t) => (t.sport, t.dport, t.src == t.dst),
+    };
+    if sport == 0 || dport == 0 {
         return drop(DropReason::PortZero);
     }
-    if source.ip() == target.ip() {
+    if same {
         return drop(DropReason::OwnSource);
     }
     Continue(())
@@ -386,12 +391,14 @@ pub(crate) fn vouched<P: Buffer>(pkt: &P, link: &Link) -> bool {
 }
 
 /// The fixed header of a segment and its options; `bytes` begin with the IP header.
+#[inline(always)]
 fn split<'a>(bytes: &'a [u8], ip: &Ip) -> Option<(tcp::Header<'a>, &'a [u8])> {
     let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))?;
     let header = tcp::Header::parse(l4)?;
     Some((header, &l4[tcp::LEN..header.header_len()]))
 }
 
+#[inline(always)]
 fn fields(bytes: &[u8], ip: &Ip) -> Option<Fields> {
     let (header, options) = split(bytes, ip)?;
     Some(Fields {

@@ -15,6 +15,7 @@
 use siphasher::sip::SipHasher24;
 
 use super::config::MasterKey;
+use super::mac::{self, Key};
 use super::offer::{MAX_WSCALE, Offer};
 use crate::conn::Tuple;
 
@@ -32,7 +33,7 @@ pub const MSS6: [u16; 8] = [536, 1220, 1300, 1360, 1400, 1420, 1440, 8940];
 #[derive(Clone, Debug)]
 pub struct Cookies {
     master: MasterKey,
-    keys: [(u64, [u8; 16]); 4],
+    keys: [(u64, Key); 4],
 }
 
 /// What goes into a SYN-ACK.
@@ -77,7 +78,7 @@ impl Cookies {
     /// Cookies under a master key.
     pub fn new(master: MasterKey) -> Self {
         // No minute has the largest number, so no slot of the cache is taken for filled.
-        Cookies { master, keys: [(u64::MAX, [0; 16]); 4] }
+        Cookies { master, keys: [(u64::MAX, [0; 2]); 4] }
     }
 
     /// The secret.
@@ -88,6 +89,7 @@ impl Cookies {
     /// A cookie for a client whose SYN had sequence number `isn`. What the offer lacks or the caller took out of it will not come back.
     ///
     /// `unix_ms` is the time of day in milliseconds since 1970; our timestamps count it, so that they grow.
+    #[inline]
     pub fn make(&mut self, flow: &Tuple, isn: u32, offer: &Offer, unix_ms: u64) -> Cookie {
         let slot = slot(unix_ms);
         let key = self.key(slot);
@@ -96,13 +98,13 @@ impl Cookies {
             None => {
                 let data = pack(offer);
                 let low = u32::from(mss) << 6 | u32::from(data & 31) << 1 | (slot & 1) as u32;
-                let mac = mac(&key, flow, isn, low, NO_TIMESTAMPS);
+                let [mac] = mac([key], flow, isn, low, NO_TIMESTAMPS);
                 Cookie { isn: mac << 9 | low, tsval: None }
             }
             Some(_) => {
                 let data = pack(offer);
                 let low = u32::from(mss) << 1 | (slot & 1) as u32;
-                let mac = mac(&key, flow, isn, low, data);
+                let [mac] = mac([key], flow, isn, low, data);
                 Cookie { isn: mac << 4 | low, tsval: Some(stamp(unix_ms as u32, data)) }
             }
         }
@@ -114,6 +116,7 @@ impl Cookies {
     ///
     /// # Errors
     /// [`Unproven`] otherwise.
+    #[inline(always)]
     pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Proof, Unproven> {
         let now = slot(unix_ms);
         if claim.timestamps.is_some_and(|(_, echo)| !is_recent(echo, unix_ms as u32)) {
@@ -130,12 +133,11 @@ impl Cookies {
         };
         // The lowest bit says which of two neighbouring minutes it was.
         let slot = now.wrapping_sub((now ^ u64::from(low)) & 1);
-        let right = |key: [u8; 16]| {
-            let bits = 32 - low_bits;
-            claim.cookie >> low_bits == mac(&key, flow, claim.isn, low, data) & (u32::MAX >> (32 - bits))
-        };
-        if !right(self.key(slot)) {
-            let once = right(self.key(slot.wrapping_sub(2)));
+        // Side by side: whether it was one once costs next to nothing beside whether it is one.
+        let keys = [self.key(slot), self.key(slot.wrapping_sub(2))];
+        let [right, once] = mac(keys, flow, claim.isn, low, data)
+            .map(|mac| claim.cookie >> low_bits == mac & (u32::MAX >> low_bits));
+        if !right {
             return Err(if once { Unproven::Expired } else { Unproven::Forged });
         }
         let mss = match claim.timestamps {
@@ -148,21 +150,24 @@ impl Cookies {
     }
 
     /// The key of a minute.
-    fn key(&mut self, slot: u64) -> [u8; 16] {
-        let cached = &mut self.keys[(slot & 3) as usize];
-        if cached.0 != slot {
-            let half = |which: u8| {
-                let mut input = [0; 9];
-                input[..8].copy_from_slice(&slot.to_be_bytes());
-                input[8] = which;
-                SipHasher24::new_with_key(&self.master.0).hash(&input).to_be_bytes()
-            };
-            let mut key = [0; 16];
-            key[..8].copy_from_slice(&half(0));
-            key[8..].copy_from_slice(&half(1));
-            *cached = (slot, key);
-        }
-        cached.1
+    #[inline(always)]
+    fn key(&mut self, slot: u64) -> Key {
+        let cached = self.keys[(slot & 3) as usize];
+        if cached.0 == slot { cached.1 } else { self.new_key(slot) }
+    }
+
+    #[cold]
+    fn new_key(&mut self, slot: u64) -> Key {
+        let half = |which: u8| {
+            let mut input = [0; 9];
+            input[..8].copy_from_slice(&slot.to_be_bytes());
+            input[8] = which;
+            // Its bytes, in the order of a number on the wire.
+            SipHasher24::new_with_key(&self.master.0).hash(&input).swap_bytes()
+        };
+        let key = [half(0), half(1)];
+        self.keys[(slot & 3) as usize] = (slot, key);
+        key
     }
 }
 
@@ -187,31 +192,27 @@ const STAMP_DATA: u32 = 63;
 /// The value of the window-scale bits for a client that offers none.
 const NO_WSCALE: u8 = 15;
 
-/// The low bits of SipHash over all that a cookie vouches for.
-fn mac(key: &[u8; 16], flow: &Tuple, isn: u32, low: u32, data: u8) -> u32 {
-    let mut input = [0; 48];
-    let len = match flow {
+/// The low bits of SipHash, under each of the keys, over all that a cookie vouches for: addresses, ports, sequence number as on the wire, and the data.
+#[inline(always)]
+fn mac<const KEYS: usize>(keys: [Key; KEYS], flow: &Tuple, isn: u32, low: u32, data: u8) -> [u32; KEYS] {
+    let tail = |sport: u16, dport: u16| {
+        u64::from(sport.swap_bytes())
+            | u64::from(dport.swap_bytes()) << 16
+            | u64::from(isn.swap_bytes()) << 32
+    };
+    let rest = u64::from((low as u16).swap_bytes()) | u64::from(data) << 16;
+    let hashes = match *flow {
         Tuple::V4(t) => {
-            input[..4].copy_from_slice(&t.src.to_be_bytes());
-            input[4..8].copy_from_slice(&t.dst.to_be_bytes());
-            8
+            let addresses = u64::from(t.src.swap_bytes()) | u64::from(t.dst.swap_bytes()) << 32;
+            mac::siphash(keys, [addresses, tail(t.sport, t.dport)], rest | 19 << 56)
         }
         Tuple::V6(t) => {
-            input[..16].copy_from_slice(&t.src.to_be_bytes());
-            input[16..32].copy_from_slice(&t.dst.to_be_bytes());
-            32
+            let (src, dst) = (t.src.swap_bytes(), t.dst.swap_bytes());
+            let [a, b, c, d] = [src as u64, (src >> 64) as u64, dst as u64, (dst >> 64) as u64];
+            mac::siphash(keys, [a, b, c, d, tail(t.sport, t.dport)], rest | 43 << 56)
         }
     };
-    let (sport, dport) = match flow {
-        Tuple::V4(t) => (t.sport, t.dport),
-        Tuple::V6(t) => (t.sport, t.dport),
-    };
-    input[len..len + 2].copy_from_slice(&sport.to_be_bytes());
-    input[len + 2..len + 4].copy_from_slice(&dport.to_be_bytes());
-    input[len + 4..len + 8].copy_from_slice(&isn.to_be_bytes());
-    input[len + 8..len + 10].copy_from_slice(&(low as u16).to_be_bytes());
-    input[len + 10] = data;
-    SipHasher24::new_with_key(key).hash(&input[..len + 16]) as u32
+    hashes.map(|hash| hash as u32)
 }
 
 /// Everything but the segment size in six bits: ECN, SACK, window scale.

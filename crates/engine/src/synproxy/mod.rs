@@ -18,6 +18,7 @@ pub mod cookie;
 pub mod counters;
 mod guard;
 pub mod limit;
+mod mac;
 pub mod offer;
 pub mod segment;
 mod server;

@@ -44,6 +44,7 @@ pub fn treatment(kind: u8) -> Treatment {
 }
 
 /// Reads the options of a SYN; `None` when one of them cannot be proxied.
+#[inline(always)]
 pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
     let mut offer = Offer { ecn: flags & ECN == ECN && !ae, ..Offer::default() };
     for (kind, at) in tcp::options(options) {
@@ -67,6 +68,7 @@ pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
 }
 
 /// The value and echo of the timestamps option of a segment.
+#[inline(always)]
 pub fn timestamps(options: &[u8]) -> Option<(u32, u32)> {
     let (_, at) = tcp::options(options).find(|(kind, at)| *kind == option::TIMESTAMPS && at.len() == 10)?;
     let value = options[at].last_chunk::<8>()?;
@@ -74,14 +76,7 @@ pub fn timestamps(options: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
 }
 
-/// The options of a SYN or SYN-ACK, padded to whole words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    bytes: [u8; MAX_OPTIONS],
-    len: usize,
-}
-
-/// What to write into a SYN or SYN-ACK.
+/// What the options of a segment of the director's own say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// Largest segment.
@@ -94,48 +89,47 @@ pub struct Said {
     pub timestamps: Option<(u32, u32)>,
 }
 
-impl Options {
-    /// The bytes, a multiple of four.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+impl Said {
+    /// Bytes of the options, padded to whole words.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        let words = match (self.timestamps, self.sack) {
+            (Some(_), _) => 3,
+            (None, sack) => usize::from(sack),
+        };
+        4 * (usize::from(self.mss.is_some()) + words + usize::from(self.wscale.is_some()))
     }
 
-    /// Writes what is said in the order and padding that Linux uses: MSS, SACK permitted, timestamps, window scale.
-    pub fn write(said: &Said) -> Options {
-        let mut out = Options::default();
-        if let Some(mss) = said.mss {
-            out.put(&[option::MSS, 4]);
-            out.put(&mss.to_be_bytes());
-        }
-        match (said.sack, said.timestamps) {
-            (true, Some(_)) => out.put(&[option::SACK_PERMITTED, 2]),
-            (false, Some(_)) => out.put(&[option::NOP, option::NOP]),
-            (true, None) => out.put(&[option::NOP, option::NOP, option::SACK_PERMITTED, 2]),
-            (false, None) => {}
-        }
-        if let Some((value, echo)) = said.timestamps {
-            out.put(&[option::TIMESTAMPS, 10]);
-            out.put(&value.to_be_bytes());
-            out.put(&echo.to_be_bytes());
-        }
-        if let Some(shift) = said.wscale {
-            out.put(&[option::NOP, option::WSCALE, 3, shift]);
-        }
-        out
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        self.bytes[self.len..end].copy_from_slice(bytes);
-        self.len = end;
+    /// The options as words, whose highest byte comes first, in the order and padding that Linux uses: MSS, SACK permitted, timestamps,
+    /// window scale.
+    #[inline(always)]
+    pub fn words(&self, mut put: impl FnMut(u32)) {
+        const SACK: [u8; 2] = [option::SACK_PERMITTED, 2];
+        const NONE: [u8; 2] = [option::NOP; 2];
+        let word = |[a, b]: [u8; 2], [c, d]: [u8; 2]| u32::from_be_bytes([a, b, c, d]);
+        if let Some(mss) = self.mss {
+            put(word([option::MSS, 4], mss.to_be_bytes()));
+        }
+        if let Some((value, echo)) = self.timestamps {
+            put(word(if self.sack { SACK } else { NONE }, [option::TIMESTAMPS, 10]));
+            put(value);
+            put(echo);
+        } else if self.sack {
+            put(word(NONE, SACK));
+        }
+        if let Some(shift) = self.wscale {
+            put(word([option::NOP, option::WSCALE], [3, shift]));
+        }
     }
 }
 
 /// Largest window shift (RFC 7323 2.3).
 pub const MAX_WSCALE: u8 = 14;
-
-/// MSS, SACK with timestamps, window scale: 4, 12 and 4 bytes.
-pub const MAX_OPTIONS: usize = 20;
 
 /// Both congestion bits of the flag byte: what a client sets that wants classic ECN.
 const ECN: u8 = tcp::flag::ECE | tcp::flag::CWR;
@@ -143,6 +137,13 @@ const ECN: u8 = tcp::flag::ECE | tcp::flag::CWR;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bytes(said: &Said) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        said.words(|word| bytes.extend(word.to_be_bytes()));
+        assert_eq!(bytes.len(), said.len());
+        bytes
+    }
 
     const LINUX: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7];
 
@@ -193,7 +194,8 @@ mod tests {
     #[test]
     fn all_that_can_be_said_is_what_linux_says() {
         let said = Said { mss: Some(1460), wscale: Some(7), sack: true, timestamps: Some((256, 0)) };
-        assert_eq!(Options::write(&said).bytes(), LINUX);
+        assert_eq!(bytes(&said), LINUX);
+        assert!(Said::default().is_empty() && !said.is_empty());
     }
 
     #[test]
@@ -206,14 +208,13 @@ mod tests {
                 sack: has(4),
                 timestamps: has(8).then_some((0x0102_0304, 0x0506_0708)),
             };
-            let options = Options::write(&said);
-            assert!(options.bytes().len().is_multiple_of(4));
-            let offer = read(options.bytes(), 2, false).expect("nothing to refuse");
+            let options = bytes(&said);
+            let offer = read(&options, 2, false).expect("nothing to refuse");
             let back = Said {
                 mss: offer.mss,
                 wscale: offer.wscale,
                 sack: offer.sack,
-                timestamps: timestamps(options.bytes()),
+                timestamps: timestamps(&options),
             };
             assert_eq!(back, said);
         }

@@ -3,7 +3,7 @@
 
 use packet::{Buffer, checksum, ipv4, ipv6, proto, tcp};
 
-use super::offer::Options;
+use super::offer::Said;
 use crate::conn::Tuple;
 use crate::l3::Ip;
 
@@ -21,7 +21,7 @@ pub struct Segment {
     /// Window, not scaled.
     pub window: u16,
     /// Options.
-    pub options: Options,
+    pub options: Said,
     /// TTL or hop limit.
     pub ttl: u8,
 }
@@ -29,7 +29,7 @@ pub struct Segment {
 impl Segment {
     /// Bytes of the packet, IP header included.
     pub fn packet_len(&self) -> usize {
-        self.header_len() + tcp::LEN + self.options.bytes().len()
+        self.header_len() + tcp::LEN + self.options.len()
     }
 
     fn header_len(&self) -> usize {
@@ -41,9 +41,9 @@ impl Segment {
 
     /// Writes the packet with `data` behind its headers, all checksums right; `None`, with `bytes` half written, when they are fewer than
     /// [`Segment::packet_len`] and the data together.
+    #[inline(always)]
     pub fn write(&self, bytes: &mut [u8], data: &[u8]) -> Option<()> {
-        let options = self.options.bytes();
-        let head = tcp::LEN + options.len();
+        let head = tcp::LEN + self.options.len();
         let payload_len = head + data.len();
         let (sport, dport, pseudo) = match self.tuple {
             Tuple::V4(t) => {
@@ -71,18 +71,28 @@ impl Segment {
         };
         let l4 = bytes.get_mut(self.header_len()..self.packet_len() + data.len())?;
         let ack = if self.flags & tcp::flag::ACK != 0 { self.ack } else { 0 };
-        l4[..2].copy_from_slice(&sport.to_be_bytes());
-        l4[2..4].copy_from_slice(&dport.to_be_bytes());
-        l4[tcp::at::SEQ..tcp::at::SEQ + 4].copy_from_slice(&self.seq.to_be_bytes());
-        l4[tcp::at::ACK..tcp::at::ACK + 4].copy_from_slice(&ack.to_be_bytes());
-        l4[12] = (head / 4) as u8 * 16;
-        l4[13] = self.flags;
-        l4[14..16].copy_from_slice(&self.window.to_be_bytes());
-        l4[16..20].fill(0);
-        l4[tcp::LEN..head].copy_from_slice(options);
-        l4[head..].copy_from_slice(data);
-        let sum = !checksum::fold(pseudo + checksum::sum(l4));
-        l4[tcp::at::CHECKSUM..tcp::at::CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+        let ports = u32::from(sport) << 16 | u32::from(dport);
+        let control = (head as u32 / 4) << 28 | u32::from(self.flags) << 16 | u32::from(self.window);
+        let words = [ports, self.seq, ack, control];
+        // Of what is at hand: reading back what was just written would wait for it.
+        let mut sum = pseudo + words.map(u64::from).iter().sum::<u64>();
+        self.options.words(|word| sum += u64::from(word));
+        if !data.is_empty() {
+            sum += checksum::sum(data);
+            l4[head..].copy_from_slice(data);
+        }
+        let mut at = tcp::LEN;
+        self.options.words(|word| {
+            if let Some(place) = l4.get_mut(at..at + 4) {
+                place.copy_from_slice(&word.to_be_bytes());
+            }
+            at += 4;
+        });
+        let fixed = l4.first_chunk_mut::<{ tcp::LEN }>()?;
+        for (place, word) in fixed.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        fixed[16..].copy_from_slice(&(u32::from(!checksum::fold(sum)) << 16).to_be_bytes());
         Some(())
     }
 
@@ -90,6 +100,7 @@ impl Segment {
     /// Ethernet header and tag with the stations exchanged. `false`, and nothing changed, when it is longer than what was received.
     ///
     /// Never more bytes go back than came: who forges the source of a SYN gains nothing from the answer.
+    #[inline(always)]
     pub fn answer<P: Buffer>(&self, pkt: &mut P, l3: usize, received: &Ip) -> bool {
         if self.packet_len() > usize::from(received.total_len) {
             return false;
@@ -98,7 +109,9 @@ impl Segment {
         let written = pkt.data_mut().get_mut(l3..).and_then(|bytes| self.write(bytes, &[]));
         debug_assert!(written.is_some(), "the received packet was longer");
         if let Some(macs) = pkt.data_mut().first_chunk_mut::<12>() {
-            macs.rotate_left(6);
+            let [a, b, c, d, e, f, rest @ ..] = *macs;
+            let [g, h, i, j, k, l] = rest;
+            *macs = [g, h, i, j, k, l, a, b, c, d, e, f];
         }
         pkt.trim(surplus)
     }
@@ -112,7 +125,6 @@ mod tests {
     use super::*;
     use crate::l3;
     use crate::link::RxCsum;
-    use crate::synproxy::offer::Said;
 
     const MACS: build::Macs = ([2, 0, 0, 0, 0, 0xfe], [2, 0, 0, 0, 0, 1]);
 
@@ -144,7 +156,7 @@ mod tests {
                 ack: 100,
                 flags: tcp::flag::SYN | tcp::flag::ACK,
                 window: 14_520,
-                options: Options::write(&said),
+                options: said,
                 ttl: 63,
             };
             assert!(answer.answer(&mut frame, 14, &ip));
@@ -191,7 +203,7 @@ mod tests {
                 l3::accept4(&short[14..], Csum::Unknown, RxCsum::Verify)
             };
             let mut pkt = Frame::new(&short);
-            let options = Options::write(&Said { mss: Some(536), ..Said::default() });
+            let options = Said { mss: Some(536), ..Said::default() };
             let answer =
                 Segment { tuple: tuple.reversed(), seq: 1, ack: 2, flags: 0x12, window: 0, options, ttl: 64 };
             assert!(!answer.answer(&mut pkt, 14, &ip.expect("a sound packet")));

@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::{Buffer, ether, ipv4, ipv6, proto, tcp};
 
 use super::client::{Received, syn_window};
-use super::offer::{self, Options, Said};
+use super::offer::{self, Said};
 use super::segment::Segment;
 use super::session::{Heard, Phase, Session, Stamps};
 use super::translate;
@@ -14,7 +14,7 @@ use crate::conn::{ConnId, Dir, Tuple};
 use crate::flow::{Entrance, Kind, Parsed};
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
-use crate::pipeline::Cx;
+use crate::pipeline::{Context, Cx};
 use crate::preface::Preface;
 use crate::proto::tcp::State;
 use crate::verdict::{DropReason, Step, Verdict, drop};
@@ -41,7 +41,7 @@ impl<P: Buffer> Lcore<P> {
             ack: 0,
             flags: tcp::flag::SYN | ecn,
             window: syn_window(session),
-            options: Options::write(&said),
+            options: said,
             ttl: cx.snap.options.default_ttl,
         };
         self.send_own(id, Dir::Inbound, &syn, cx, out);
@@ -149,7 +149,7 @@ impl<P: Buffer> Lcore<P> {
             ack: session.client_isn.wrapping_add(1),
             flags: tcp::flag::ACK,
             window: (window >> shift).max(1),
-            options: Options::write(&Said { timestamps: stamps, ..Said::default() }),
+            options: Said { timestamps: stamps, ..Said::default() },
             ttl: cx.snap.options.syn_proxy.ttl,
         };
         self.send_own(id, Dir::Outbound, &update, cx, out);
@@ -165,7 +165,8 @@ impl<P: Buffer> Lcore<P> {
             let Some((port, pkt)) = self.proxy.sessions.take_held(at) else { return };
             let mut parsed = Parsed::NOTHING;
             Entrance::new(cx.snap, port).parse(&pkt, &self.conns, &mut parsed);
-            self.one(pkt, &parsed, Cx { port, ..cx }, out);
+            let there = Context { port, ..*cx };
+            self.one(pkt, &parsed, there.cx(), out);
         }
     }
 
@@ -241,7 +242,7 @@ impl<P: Buffer> Lcore<P> {
             ack: session.client_isn.wrapping_add(1),
             flags: tcp::flag::RST | tcp::flag::ACK,
             window: 0,
-            options: Options::default(),
+            options: Said::default(),
             ttl: cx.snap.options.syn_proxy.ttl,
         };
         self.send_own(id, Dir::Outbound, &reset, cx, out);
@@ -274,7 +275,7 @@ impl<P: Buffer> Lcore<P> {
             ack: 0,
             flags: tcp::flag::RST,
             window: 0,
-            options: Options::default(),
+            options: Said::default(),
             ttl: cx.snap.options.default_ttl,
         };
         self.send_own(id, dir, &reset, cx, out);

@@ -7,10 +7,10 @@ use super::*;
 #[test]
 fn r02_cookies_are_siphash_over_everything_the_same_way_in_both_families() {
     for (names, options, cookie, stamp) in [
-        (V4, &PLAIN[..], 0xa333_7d9e, None),
-        (V4, &LINUX[..], 0x6754_2adc, Some(0x76da_ceef)),
-        (V6, &PLAIN[..], 0x8659_5d9e, None),
-        (V6, &LINUX[..], 0x42fb_2d1c, Some(0x76da_ceef)),
+        (V4, &PLAIN[..], 0x053c_9f9e, None),
+        (V4, &LINUX[..], 0x07d5_6afc, Some(0x76da_ceef)),
+        (V6, &PLAIN[..], 0x6f32_7b9e, None),
+        (V6, &LINUX[..], 0x963f_b67c, Some(0x76da_ceef)),
     ] {
         let mut sim = proxied(1, |config| config.ecn = true);
         let syn = Segment { seq: C, flags: SYN, options, ..Segment::default() };
