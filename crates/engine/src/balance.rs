@@ -76,7 +76,11 @@ impl<P: Buffer> Lcore<P> {
                         return drop(reason);
                     }
                     if cx.snap.lookup.rules.is_empty() {
-                        return self.pass(pkt, parsed, ip, cx, out);
+                        // What any packet is asked next, and for the director's own addresses known already.
+                        return match target.own {
+                            true => Continue(Verdict::Kernel(DropReason::NoService)),
+                            false => self.pass(pkt, parsed, ip, cx, out),
+                        };
                     }
                     return self.flow_outward(pkt, received, flags, cx, out);
                 };

@@ -98,13 +98,13 @@ impl Cookies {
             None => {
                 let data = pack(offer);
                 let low = u32::from(mss) << 6 | u32::from(data & 31) << 1 | (slot & 1) as u32;
-                let [mac] = mac([key], flow, isn, low, NO_TIMESTAMPS);
+                let mac = mac(key, flow, isn, low, NO_TIMESTAMPS);
                 Cookie { isn: mac << 9 | low, tsval: None }
             }
             Some(_) => {
                 let data = pack(offer);
                 let low = u32::from(mss) << 1 | (slot & 1) as u32;
-                let [mac] = mac([key], flow, isn, low, data);
+                let mac = mac(key, flow, isn, low, data);
                 Cookie { isn: mac << 4 | low, tsval: Some(stamp(unix_ms as u32, data)) }
             }
         }
@@ -135,7 +135,7 @@ impl Cookies {
         let slot = now.wrapping_sub((now ^ u64::from(low)) & 1);
         // Side by side: whether it was one once costs next to nothing beside whether it is one.
         let keys = [self.key(slot), self.key(slot.wrapping_sub(2))];
-        let [right, once] = mac(keys, flow, claim.isn, low, data)
+        let [right, once] = macs(keys, flow, claim.isn, low, data)
             .map(|mac| claim.cookie >> low_bits == mac & (u32::MAX >> low_bits));
         if !right {
             return Err(if once { Unproven::Expired } else { Unproven::Forged });
@@ -192,27 +192,52 @@ const STAMP_DATA: u32 = 63;
 /// The value of the window-scale bits for a client that offers none.
 const NO_WSCALE: u8 = 15;
 
-/// The low bits of SipHash, under each of the keys, over all that a cookie vouches for: addresses, ports, sequence number as on the wire, and the data.
+/// The low bits of SipHash over all that a cookie vouches for.
 #[inline(always)]
-fn mac<const KEYS: usize>(keys: [Key; KEYS], flow: &Tuple, isn: u32, low: u32, data: u8) -> [u32; KEYS] {
-    let tail = |sport: u16, dport: u16| {
-        u64::from(sport.swap_bytes())
-            | u64::from(dport.swap_bytes()) << 16
-            | u64::from(isn.swap_bytes()) << 32
-    };
-    let rest = u64::from((low as u16).swap_bytes()) | u64::from(data) << 16;
-    let hashes = match *flow {
-        Tuple::V4(t) => {
-            let addresses = u64::from(t.src.swap_bytes()) | u64::from(t.dst.swap_bytes()) << 32;
-            mac::siphash(keys, [addresses, tail(t.sport, t.dport)], rest | 19 << 56)
-        }
-        Tuple::V6(t) => {
-            let (src, dst) = (t.src.swap_bytes(), t.dst.swap_bytes());
-            let [a, b, c, d] = [src as u64, (src >> 64) as u64, dst as u64, (dst >> 64) as u64];
-            mac::siphash(keys, [a, b, c, d, tail(t.sport, t.dport)], rest | 43 << 56)
-        }
+fn mac(key: Key, flow: &Tuple, isn: u32, low: u32, data: u8) -> u32 {
+    match Message::of(flow, isn, low, data) {
+        Message::V4(words, rest) => mac::siphash(key, words, rest) as u32,
+        Message::V6(words, rest) => mac::siphash(key, words, rest) as u32,
+    }
+}
+
+/// The same under two keys.
+#[inline(always)]
+fn macs(keys: [Key; 2], flow: &Tuple, isn: u32, low: u32, data: u8) -> [u32; 2] {
+    let hashes = match Message::of(flow, isn, low, data) {
+        Message::V4(words, rest) => mac::siphash_both(keys, words, rest),
+        Message::V6(words, rest) => mac::siphash_both(keys, words, rest),
     };
     hashes.map(|hash| hash as u32)
+}
+
+/// What is hashed, as words: addresses, ports and sequence number as on the wire, the encoded data; 19 and 43 bytes.
+enum Message {
+    V4([u64; 2], u64),
+    V6([u64; 5], u64),
+}
+
+impl Message {
+    #[inline(always)]
+    fn of(flow: &Tuple, isn: u32, low: u32, data: u8) -> Message {
+        let tail = |sport: u16, dport: u16| {
+            u64::from(sport.swap_bytes())
+                | u64::from(dport.swap_bytes()) << 16
+                | u64::from(isn.swap_bytes()) << 32
+        };
+        let rest = u64::from((low as u16).swap_bytes()) | u64::from(data) << 16;
+        match *flow {
+            Tuple::V4(t) => {
+                let addresses = u64::from(t.src.swap_bytes()) | u64::from(t.dst.swap_bytes()) << 32;
+                Message::V4([addresses, tail(t.sport, t.dport)], rest | 19 << 56)
+            }
+            Tuple::V6(t) => {
+                let (src, dst) = (t.src.swap_bytes(), t.dst.swap_bytes());
+                let [a, b, c, d] = [src as u64, (src >> 64) as u64, dst as u64, (dst >> 64) as u64];
+                Message::V6([a, b, c, d, tail(t.sport, t.dport)], rest | 43 << 56)
+            }
+        }
+    }
 }
 
 /// Everything but the segment size in six bits: ECN, SACK, window scale.
