@@ -257,3 +257,54 @@ fn row060_both_ends_are_told_when_the_time_of_an_open_connection_is_up() {
         assert!([tell(inside), tell(outside)] == pair || [tell(outside), tell(inside)] == pair, "{told:?}");
     }
 }
+
+/// Addresses and ports of a range, just inside and just outside.
+#[test]
+fn row025_both_ends_of_each_range_belong_to_it() {
+    for names in [V4, V6] {
+        let only = |src: Option<EndpointRange>, dst: Option<EndpointRange>| {
+            let mut sim = world::sim(1);
+            sim.publish(snapshot(|of| Rule { src, dst, ..rule(of) }).index());
+            sim
+        };
+        let translated = |sim: &mut Sim, from: &str, sport: u16, dport: u16| {
+            let segment = Segment { seq: 77, flags: SYN, ..Segment::default() };
+            let macs = (DIRECTOR, server_mac(1));
+            sim.receive(
+                0,
+                PORT,
+                &tagged(build::tcp(macs, at(from, sport), at(names.client, dport), segment)),
+            );
+            sim.sent().len() == 1
+        };
+        let [first, second] = names.servers;
+        let ports = |first_port, last_port, addr: &str| {
+            Some(EndpointRange { first: ip(addr), last: ip(addr), first_port, last_port })
+        };
+        let mut one = only(range(first, first), None);
+        assert!(translated(&mut one, first, 5000, 443) && !translated(&mut one, second, 5000, 443));
+        let mut other = only(range(second, second), None);
+        assert!(!translated(&mut other, first, 5000, 443) && translated(&mut other, second, 5000, 443));
+        let mut sources = only(ports(5000, 5002, first), None);
+        let found = [4999, 5000, 5002, 5003].map(|port| translated(&mut sources, first, port, 443));
+        assert_eq!(found, [false, true, true, false]);
+        let mut targets = only(None, ports(442, 444, names.client));
+        let found = [441, 442, 444, 445].map(|port| translated(&mut targets, first, 6000 + port, port));
+        assert_eq!(found, [false, true, true, false]);
+    }
+}
+
+#[test]
+fn row027_of_two_rules_that_fit_the_first_counts() {
+    let mut snap = snapshot(rule);
+    let second = "10.1.0.253";
+    let like = snap.services.iter().flatten().find(|svc| svc.rule.is_some()).expect("a rule").clone();
+    let (service, dest) = (ServiceId(snap.services.len() as u32), DestId(snap.dests.len() as u32));
+    let first = snap.dests[like.dests[0].index()].clone().expect("its address");
+    snap.dests.push(Some(Dest { id: dest, service, addr: at(second, 0), ..first }));
+    snap.services.push(Some(Service { id: service, dests: vec![dest], ..like }));
+    let mut sim = world::sim(1);
+    sim.publish(snap.index());
+    let out = outgoing(&mut sim, 0, V4, 50_000, SYN);
+    assert_eq!(out.src.ip(), ip(V4.own));
+}

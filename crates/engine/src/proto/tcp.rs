@@ -217,4 +217,49 @@ mod tests {
     fn a_segment_without_any_flag_closes() {
         assert_eq!(State::Established.next(Side::Client, Event::of(0)), State::Close);
     }
+
+    /// Row by row as operators know them: SYN, FIN, ACK, RST in NONE, ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT, TIME_WAIT, CLOSE,
+    /// CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK.
+    #[test]
+    fn row051_every_cell_of_the_tables() {
+        let tables = [
+            (
+                Side::Client,
+                [
+                    "SR ES ES SR SR SR SR SR SR SR SR",
+                    "CL CW SS TW TW TW CL CW LA LI TW",
+                    "CL ES SS ES FW TW CL CW CL LI ES",
+                    "CL CL CL SR CL CL CL CL LA LI SR",
+                ],
+            ),
+            (
+                Side::Server,
+                [
+                    "SS ES SS SR SS SS SS SS SS LI SR",
+                    "TW FW SS TW FW TW CL TW LA LI TW",
+                    "ES ES SS ES FW TW CL CW LA ES ES",
+                    "CL CL SS CL CL TW CL CL CL CL CL",
+                ],
+            ),
+            (
+                Side::ClientOnly,
+                [
+                    "SR ES ES SR SR SR SR SR SR SR SR",
+                    "CL FW SS TW FW TW CL CW LA LI TW",
+                    "CL ES SS ES FW TW CL CW CL LI ES",
+                    "CL CL CL SR CL CL CL CL LA LI CL",
+                ],
+            ),
+        ];
+        let names = ["NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"];
+        for (side, rows) in tables {
+            for (flags, row) in [SYN, FIN, ACK, RST].into_iter().zip(rows) {
+                let found: Vec<&str> = State::ALL
+                    .iter()
+                    .map(|state| names[state.next(side, Event::of(flags)) as usize])
+                    .collect();
+                assert_eq!(found.join(" "), row, "{side:?} {flags:#x}");
+            }
+        }
+    }
 }
