@@ -17,6 +17,7 @@ use arrayvec::ArrayVec;
 use engine::forward::Forwarding;
 use engine::lcore::{BURST, Config, Lcore};
 use engine::pipeline::Origin;
+use engine::sched::Scheduler;
 use engine::snapshot::Snapshot;
 use engine::tick::Tick;
 use model::TunnelKind;
@@ -117,7 +118,15 @@ fn main() -> std::io::Result<()> {
             if journey.traffic == Traffic::Proxied(Asking::GoodAck) && connections < 100_000 {
                 continue;
             }
-            measure(journey, connections, &effort, &clock);
+            measure(journey.name, journey, None, connections, &effort, &clock);
+        }
+    }
+    for scheduler in Scheduler::ALL {
+        let name = format!("open by {}", format!("{scheduler:?}").to_lowercase());
+        for servers in [10, 1_000].into_iter().filter(|_| wanted.is_none_or(|part| name.contains(part))) {
+            let journey = journey("", Family::V4, Traffic::UdpOpen, Forwarding::FullNat, &[]);
+            let name = format!("{name} {servers}");
+            measure(&name, &journey, Some((scheduler, servers)), 10_000, &effort, &clock);
         }
     }
     if wanted.is_none_or(|name| "cookie".contains(name.as_str())) {
@@ -126,13 +135,23 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
+/// A scheduler, and how many servers it chooses from.
+type Crowd = (Scheduler, usize);
+
 /// One line of the table.
-fn measure(journey: &Journey, connections: usize, effort: &Effort, clock: &Clock) {
+fn measure(
+    name: &str,
+    journey: &Journey,
+    crowd: Option<Crowd>,
+    connections: usize,
+    effort: &Effort,
+    clock: &Clock,
+) {
     let flows = journey.traffic.flows(connections);
     let frames_of =
         |traffic: Traffic| Frames::new((0..flows).map(|n| traffic.frame(&Flow::new(journey.family, n))));
     let frames = frames_of(journey.traffic);
-    let mut bench = Bench::new(journey, connections, effort.capacity);
+    let mut bench = Bench::new(journey, crowd, connections, effort.capacity);
     bench.warm_up(&frames_of(journey.traffic.opening()), &frames);
     let floor = median(&rounds(effort, clock, |packets| bench.idle(&frames, packets)));
     let all = rounds(effort, clock, |packets| bench.run(&frames, packets));
@@ -143,7 +162,7 @@ fn measure(journey: &Journey, connections: usize, effort: &Effort, clock: &Clock
     let budget = journey.budgets.iter().find(|(n, _)| *n == connections);
     println!(
         "{:<18} {:>2} {:>11} {:>8.1} {:>8.0} {:>15} {:>7} {:>7.0}",
-        journey.name,
+        name,
         journey.family.digit(),
         connections,
         median(&net),
@@ -181,13 +200,16 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(journey: &Journey, connections: usize, capacity: usize) -> Bench {
-        let snap = network::snapshot(journey.traffic, journey.forwarding);
+    fn new(journey: &Journey, crowd: Option<Crowd>, connections: usize, capacity: usize) -> Bench {
+        let mut snap = network::snapshot(journey.traffic, journey.forwarding);
+        if let Some((scheduler, servers)) = crowd {
+            snap = network::crowd(snap, scheduler, servers);
+        }
         let config = Config {
             id: engine::ids::LcoreId(0),
             workers: 1,
             conns: capacity,
-            neighs: 64,
+            neighs: 2048,
             held: 64,
             seed: 0x5eed,
         };

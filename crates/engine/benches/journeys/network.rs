@@ -178,6 +178,32 @@ pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
     snap.index()
 }
 
+/// The same with so many servers behind each service, chosen by this scheduler; weights are 1 and 2 in turn.
+pub fn crowd(mut snap: Snapshot, scheduler: Scheduler, servers: usize) -> Snapshot {
+    for at in 0..snap.services.len() {
+        let Some(svc) = snap.services[at].as_mut() else { continue };
+        let like = svc.dests[0];
+        (svc.scheduler, svc.dests) = (scheduler, Vec::new());
+        for n in 0..servers {
+            let id = DestId(snap.dests.len() as u32);
+            svc.dests.push(id);
+            let Some(dest) = snap.dests[like.index()].clone() else { continue };
+            let addr = match dest.addr.ip() {
+                IpAddr::V4(_) => Ipv4Addr::new(10, 0, 1 + (n / 250) as u8, 1 + (n % 250) as u8).into(),
+                IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 1, n as u16).into(),
+            };
+            snap.neighs.push((LINK, addr, [2, 0, 0, 1, (n >> 8) as u8, n as u8]));
+            // Servers of ovf are full when they have as many connections as their weight says.
+            let weight = if scheduler == Scheduler::Ovf { 1 << 20 } else { 1 + n as u32 % 2 };
+            snap.dests.push(Some(Dest { id, addr: (addr, 80).into(), weight, ..dest }));
+        }
+    }
+    // One by one above; the same neighbour is there for both protocols.
+    snap.neighs.sort_unstable();
+    snap.neighs.dedup();
+    snap.index()
+}
+
 /// Own addresses, the connected network, and a default route.
 fn routes(link: &Link) -> Vec<Route> {
     let route = |prefix, via, kind| Route { prefix, via, link: LINK, src: None, mtu: 0, kind, metric: 0 };
