@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use engine::ids::LinkId;
 use engine::route::RouteTable;
 use engine::sim::Sim;
-use engine::sim::world::{self, CLIENT, DIRECTOR, Names, PORT, V4, V6, at, ip, server_mac};
+use engine::sim::world::{self, CLIENT, DIRECTOR, Names, PORT, V4, V6, at, ip};
 use engine::snapshot::Snapshot;
 use engine::verdict::DropReason;
 use model::{ConnState, Transport};
@@ -333,8 +333,7 @@ fn the_table_names_tests_that_exist() {
         }
     }
     let table = include_str!("README.md");
-    let rows: Vec<&str> =
-        table.lines().filter(|line| line.starts_with(|first: char| first == '|')).skip(2).collect();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     let mut numbers = Vec::new();
     for row in rows {
         let cells: Vec<&str> = row.split(" | ").collect();

@@ -288,3 +288,73 @@ fn an_error_that_quotes_an_association_reaches_the_client() {
     // Addresses, ports and tag as the client sent them.
     assert_eq!((&back[54..62], &back[62..70]), (&sent[26..34], &sent[34..42]));
 }
+
+/// A host behind the director opens an association with the outside, by an address of the director's.
+#[test]
+fn row072_a_host_reaches_the_outside_by_sctp() {
+    use engine::forward::snat::Rule;
+    use engine::ids::{DestId, LinkId, ServiceId};
+    use engine::snapshot::{Dest, Service};
+
+    for names in [V4, V6] {
+        for (workers, host_at, remote_at) in [(1, 0, 0), (2, 0, 1), (2, 1, 0)] {
+            let mut snap = world::snapshot();
+            let (service, dest) = (ServiceId(snap.services.len() as u32), DestId(snap.dests.len() as u32));
+            let rule = Rule {
+                six: ip(names.client).is_ipv6(),
+                src: None,
+                dst: None,
+                iif: Some(LinkId(1)),
+                oif: Some(LinkId(0)),
+            };
+            let like = snap.services[0].clone().expect("the first service");
+            snap.dests.push(Some(Dest {
+                id: dest,
+                generation: 1,
+                service,
+                addr: at(names.own, 0),
+                forwarding: Forwarding::Snat,
+                weight: 1,
+                limit: None,
+                check: None,
+            }));
+            snap.services.push(Some(Service {
+                id: service,
+                transport: Transport::Sctp,
+                rule: Some(rule),
+                dests: vec![dest],
+                laddrs: Vec::new(),
+                ..like
+            }));
+            let mut sim = world::sim(workers);
+            sim.publish(snap.index());
+            let (host, remote) = (at(names.servers[0], 50_000), at(names.client, 36_412));
+            let out = |sim: &mut Sim, chunks: &[u8]| {
+                let frame = tagged(build::sctp((DIRECTOR, server_mac(1)), host, remote, 7, chunks));
+                sim.receive(host_at, PORT, &frame);
+                sim.sent().first().map(|frame| see(frame))
+            };
+            let there = out(&mut sim, &INIT).expect("forwarded");
+            assert_eq!((there.src.ip(), there.dst, there.tag), (ip(names.own), remote, 7));
+            assert_eq!((&there.chunks[..], there.dst_mac), (&INIT[..], CLIENT));
+            let back = |sim: &mut Sim, chunks: &[u8]| {
+                let frame = build::sctp((DIRECTOR, CLIENT), remote, there.src, 8, chunks);
+                sim.receive(remote_at, PORT, &frame);
+                sim.sent().first().map(|frame| see(frame))
+            };
+            let wanted = |chunks: &[u8]| {
+                Some(Sctp { src: remote, dst: host, tag: 8, chunks: chunks.to_vec(), dst_mac: server_mac(1) })
+            };
+            assert_eq!(back(&mut sim, &INIT_ACK), wanted(&INIT_ACK));
+            out(&mut sim, &COOKIE_ECHO).expect("forwarded");
+            assert_eq!(back(&mut sim, &COOKIE_ACK), wanted(&COOKIE_ACK));
+            assert_eq!(back(&mut sim, &DATA), wanted(&DATA));
+            assert_eq!(out(&mut sim, &DATA).expect("forwarded").src, there.src);
+            assert_eq!(states(&sim).len(), 1);
+            // The outside opens nothing.
+            let frame = build::sctp((DIRECTOR, CLIENT), remote, at(names.own, 9), 8, &INIT);
+            sim.receive(remote_at, PORT, &frame);
+            assert_eq!((sim.sent().len(), states(&sim).len()), (0, 1));
+        }
+    }
+}
