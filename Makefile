@@ -149,6 +149,9 @@ check: fmt lint unit
 
 ## test: everything a release needs
 .PHONY: test
+# Built once, and not to be debugged.
+test: export CARGO_INCREMENTAL := 0
+test: export CARGO_PROFILE_DEV_DEBUG := false
 test: test-deps fmt lint unit lab docs deny fuzz
 
 ## bench: cycles per packet in-process, then on a memory-only DPDK device beside testpmd
