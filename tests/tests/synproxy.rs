@@ -38,6 +38,7 @@ fn everything(lab: &mut Lab) -> Result<()> {
     bulk_is_the_same_both_ways(lab)?;
     servers_see_what_clients_offer(lab)?;
     kernels_agree_on_what_clients_offer(lab)?;
+    a_server_without_timestamps_serves_who_was_promised_them(lab)?;
     a_server_may_speak_first_and_a_client_half_close(lab)?;
     a_refusing_server_refuses_the_client(lab)?;
     a_flood_reaches_nobody(lab)
@@ -178,6 +179,50 @@ fn kernels_agree_on_what_clients_offer(lab: &Lab) -> Result<()> {
         let [ts, sack, scales] = &here[..] else { bail!("three words: {here:?}") };
         ensure!(ts == "ts" && sack == "sack" && scales.ends_with(",8"), "{family:?}: {here:?}");
     }
+    Ok(())
+}
+
+/// Nobody knows what a new service's servers do before they are asked: its first clients are promised timestamps, and are served
+/// without; later ones are promised none.
+fn a_server_without_timestamps_serves_who_was_promised_them(lab: &Lab) -> Result<()> {
+    let server = &lab.net.servers[0];
+    server.sysctl("net/ipv4/tcp_timestamps", "0")?;
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for family in Family::BOTH {
+        proxied(lab, lab.vip(family, 2527), &[1])?;
+        let filter =
+            format!("tcp src port 2527 and {}", "tcp[tcpflags] & (tcp-syn|tcp-ack) == (tcp-syn|tcp-ack)");
+        let filter = if family == Family::V6 { "ip6[53] & 0x12 == 0x12 and src port 2527" } else { &filter };
+        let answers = Capture::start(&lab.net.client, "eth0", filter, &lab.file("promised.pcap"))?;
+        // Each worker learns by itself, and eight clients reach both.
+        for _ in 0..8 {
+            let received = serve(
+                lab,
+                family,
+                2527,
+                |mut stream| {
+                    stream.write_all(&sent)?;
+                    let mut all = Vec::new();
+                    stream.read_to_end(&mut all).map(|_| all)
+                },
+                |mut stream| {
+                    let mut back = vec![0; sent.len()];
+                    stream.read_exact(&mut back)?;
+                    stream.write_all(&back)?;
+                    stream.shutdown(Shutdown::Write)
+                },
+            )?;
+            ensure!(received == sent, "{family:?}: {} of {} bytes came back", received.len(), sent.len());
+        }
+        let promised: Vec<bool> = answers.stop()?.iter().map(|line| line.contains("TS val")).collect();
+        eprintln!("{family:?}: promised timestamps: {promised:?}");
+        let count = promised.iter().filter(|promised| **promised).count();
+        ensure!(promised.len() >= 8 && promised[0], "{family:?}: {promised:?}");
+        // Where the machine is slow, a client may ask twice.
+        let again = promised.len() - 8;
+        ensure!(count <= usize::from(lab.plan.workers) + again, "{family:?}: once a worker: {promised:?}");
+    }
+    server.sysctl("net/ipv4/tcp_timestamps", "1")?;
     Ok(())
 }
 

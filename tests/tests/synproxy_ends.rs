@@ -108,7 +108,6 @@ fn a_dead_server_is_replaced_by_another(lab: &Lab) -> Result<()> {
     let others = counter(lab, "SYNPROXY_RS_OTHER")? - before;
     eprintln!("one of two servers dead: 8 of 8 requests answered, {others} of them by the other server");
     assert_eq!(others, 4);
-    // One that refuses is replaced at once.
     Ok(())
 }
 

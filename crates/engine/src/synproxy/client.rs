@@ -189,7 +189,7 @@ impl<P: Buffer> Lcore<P> {
         let id = self.enter(svc, choice, probe, far, seq_delta, cx)?;
         let announced = self.proxy.announced_in(svc, &cx.snap.options.syn_proxy, proof.slot);
         let mut session = Session::pending(fields.ack.wrapping_sub(1), isn, proof.offer);
-        session.announced = proof.offer.wscale.and(announced.wscale);
+        session.announced = proof.offer.wscale.and(announced);
         session.client_window = fields.window;
         session.heard[Dir::Inbound as usize].window =
             u32::from(fields.window) << session.scales[Dir::Inbound as usize];

@@ -93,23 +93,22 @@ pub(crate) struct Announced {
     pub(crate) timestamps: bool,
 }
 
-/// What the servers of a service were seen to do, and what was announced in the present minute and the one before: a cookie
+/// What the servers of a service were seen to do, and the window shift announced in the present minute and the one before: a cookie
 /// tells its minute, so what was announced with it need not be in it.
 #[derive(Clone, Copy, Debug)]
 struct Lesson {
     wscale: Option<Option<u8>>,
     timestamps: Option<bool>,
-    announced: [(u64, Announced); 2],
+    announced: [(u64, Option<u8>); 2],
 }
 
 impl Front {
     fn new(generation: u32) -> Self {
-        let nothing = Announced { wscale: None, timestamps: false };
         Front {
             generation,
             counters: Counters::default(),
             // No minute has this number.
-            lesson: Lesson { wscale: None, timestamps: None, announced: [(u64::MAX, nothing); 2] },
+            lesson: Lesson { wscale: None, timestamps: None, announced: [(u64::MAX, None); 2] },
             auto: false,
             guard: Guard::default(),
         }
@@ -233,31 +232,28 @@ impl<P> Proxy<P> {
         }
     }
 
-    /// What to announce to a client of `svc` in minute `slot`: the same all through the minute.
+    /// What to announce to a client of `svc` in minute `slot`: the same window shift all through the minute.
     fn announce(&mut self, svc: &Service, config: &Config, slot: u64) -> Announced {
         let Some(Front { lesson, .. }) = self.fronts.get_mut(svc.id.index()).filter(|_| config.learn) else {
             return configured(config);
         };
-        let (minute, announced) = lesson.announced[(slot & 1) as usize];
+        // Whether they were agreed on, a client's acknowledgement says by itself.
+        let timestamps = config.timestamps && lesson.timestamps.unwrap_or(true);
+        let (minute, wscale) = lesson.announced[(slot & 1) as usize];
         if minute == slot {
-            return announced;
+            return Announced { wscale, timestamps };
         }
-        let announced = Announced {
-            // Operators who decline are not overruled.
-            wscale: config.wscale.and_then(|scale| lesson.wscale.unwrap_or(Some(scale))),
-            timestamps: config.timestamps && lesson.timestamps.unwrap_or(true),
-        };
-        lesson.announced[(slot & 1) as usize] = (slot, announced);
-        announced
+        // Operators who decline are not overruled.
+        let wscale = config.wscale.and_then(|scale| lesson.wscale.unwrap_or(Some(scale)));
+        lesson.announced[(slot & 1) as usize] = (slot, wscale);
+        Announced { wscale, timestamps }
     }
 
-    /// What was announced to a client of `svc` whose cookie is of minute `slot`.
-    fn announced_in(&self, svc: &Service, config: &Config, slot: u64) -> Announced {
+    /// The window shift announced to a client of `svc` whose cookie is of minute `slot`.
+    fn announced_in(&self, svc: &Service, config: &Config, slot: u64) -> Option<u8> {
         let front = self.fronts.get(svc.id.index()).filter(|_| config.learn);
         let noted = front.map(|front| front.lesson.announced[(slot & 1) as usize]);
-        noted
-            .filter(|&(minute, _)| minute == slot)
-            .map_or_else(|| configured(config), |(_, announced)| announced)
+        noted.filter(|&(minute, _)| minute == slot).map_or(config.wscale, |(_, wscale)| wscale)
     }
 
     /// Notes what a server answered to an offer of window scaling and of timestamps.
