@@ -158,7 +158,7 @@ impl Root {
     /// With the package and what that depends on.
     fn make(dir: &Path, deb: &Path) -> Result<Root> {
         let root = dir.join("root");
-        Cmd::new("mmdebstrap")
+        let make = Cmd::new("mmdebstrap")
             .args(["--quiet", "--variant=apt"])
             // apt fetches what the package depends on.
             .arg(format!("--customize-hook=cp {} \"$1\"/first.deb", deb.display()))
@@ -167,8 +167,13 @@ impl Root {
             )
             .arg(codename()?)
             .arg(root.display())
-            .timeout(PATIENCE)
-            .check()?;
+            .timeout(PATIENCE);
+        // An archive may be busy, once.
+        if let Err(error) = make.check() {
+            eprintln!("{error:#}\nonce more");
+            let _ = fs::remove_dir_all(&root);
+            make.check()?;
+        }
         Ok(Root { dir: root })
     }
 
