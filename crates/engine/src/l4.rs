@@ -7,7 +7,7 @@ use crate::l3::Ip;
 
 /// Whether the TCP, UDP or SCTP checksum of a packet is right; `bytes` begin with the IP header. A UDP datagram over IPv4 may have none
 /// (RFC 768), over IPv6 not (RFC 8200 8.1).
-#[inline]
+#[inline(always)]
 pub fn checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
     let Some(l4) = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len)) else { return false };
     if ip.proto == proto::SCTP {

@@ -128,7 +128,7 @@ pub struct Repr {
 
 impl Repr {
     /// Writes the header, checksum included; `None` when `bytes` is shorter than 20 or the packet longer than 65535.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&self, bytes: &mut [u8]) -> Option<()> {
         let h = bytes.first_chunk_mut::<LEN>()?;
         let total = u16::try_from(LEN + self.payload_len).ok()?;

@@ -139,7 +139,7 @@ pub struct Repr {
 
 impl Repr {
     /// Writes the header with traffic class and flow label zero; `None` when `bytes` is too short or the payload too long.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&self, bytes: &mut [u8]) -> Option<()> {
         let h = bytes.first_chunk_mut::<LEN>()?;
         let len = u16::try_from(self.payload_len).ok()?;
