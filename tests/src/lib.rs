@@ -17,6 +17,7 @@ pub mod lab;
 pub mod loss;
 pub mod net;
 pub mod netns;
+pub mod path;
 pub mod process;
 pub mod pty;
 pub mod scapy;

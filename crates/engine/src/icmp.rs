@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ICMP that the director itself sends: echo replies and errors about packets it cannot pass on.
 
+use std::net::IpAddr;
+
 use packet::icmp::{self, v4, v6};
 use packet::{Buffer, checksum, ipv4, ipv6, proto};
 
+use crate::synproxy::limit::PrefixLimiter;
 use crate::tick::Tick;
 
 /// What was wrong with a packet.
@@ -13,29 +16,55 @@ pub enum Problem {
     TimeExceeded,
     /// Longer than this MTU, in bytes, and not to be fragmented.
     TooBig(u16),
+    /// The last router, or the host itself, does not answer.
+    Unreachable,
 }
 
-/// Limits how many errors leave, so that the director is no amplifier (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+/// Which errors about packets of connections are passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Source quench, which nobody should heed (RFC 6633).
+    pub source_quench: bool,
+    /// That IPv4 packets are too long for a link that takes fewer bytes than this, 68 to 1280: less is hardly ever true, and makes senders waste
+    /// their time.
+    pub least_mtu: u16,
+    /// Errors to an address of services or towards servers that are about no connection go to the host's own stack.
+    pub unrelated_to_host: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy { source_quench: true, least_mtu: 68, unrelated_to_host: false }
+    }
+}
+
+/// Limits how many errors leave, so that the director is no amplifier (RFC 1812 4.3.2.8, RFC 4443 2.4 f): in all, and towards one
+/// neighbourhood (/24, /56), so that nobody takes those of the others.
 #[derive(Clone, Debug)]
 pub struct Limiter {
     tokens: u64,
     refilled: Tick,
+    towards: PrefixLimiter,
 }
 
 /// Errors a second and worker. A traceroute needs three a hop, path-MTU discovery one a path.
 const PER_SECOND: u64 = 1000;
 /// Errors that may leave at once.
 const BURST: u64 = 100;
-
-impl Default for Limiter {
-    fn default() -> Self {
-        Limiter { tokens: BURST * 1000, refilled: Tick(0) }
-    }
-}
+/// Errors a second and worker towards one neighbourhood; as many at once.
+const TOWARDS: u32 = 50;
 
 impl Limiter {
-    /// Whether one more may leave now.
-    pub fn allows(&mut self, now: Tick) -> bool {
+    /// A limiter that has let nothing pass; `seed` keeps neighbourhoods from being made to share a limit.
+    pub fn new(seed: u64) -> Self {
+        Limiter { tokens: BURST * 1000, refilled: Tick(0), towards: PrefixLimiter::new(seed) }
+    }
+
+    /// Whether one more may leave towards `addr` now.
+    pub fn allows(&mut self, addr: IpAddr, now: Tick) -> bool {
+        if !self.towards.allows(addr, TOWARDS, now) {
+            return false;
+        }
         let earned = now.since(self.refilled).saturating_mul(PER_SECOND);
         self.tokens = self.tokens.saturating_add(earned).min(BURST * 1000);
         self.refilled = now;
@@ -45,26 +74,27 @@ impl Limiter {
     }
 }
 
-/// Whether an error may be sent about an IPv4 packet (RFC 1812 4.3.2.7): not about ICMP errors, fragments other than the
-/// first, groups and broadcasts.
+/// Whether an error may be sent about an IPv4 packet (RFC 1122 3.2.2, RFC 1812 4.3.2.7): not about ICMP errors and redirects, fragments
+/// other than the first, what is for groups or everybody, and what comes from nobody in particular.
 pub fn may_answer4(ip: &[u8]) -> bool {
     let Some(header) = ipv4::Header::parse(ip) else { return false };
-    let unicast = header.dst() >> 28 < 14 && header.src() >> 28 < 14 && header.src() != 0;
-    let about_error = header.proto() == proto::ICMP
-        && ip.get(header.header_len()).is_none_or(|&kind| kind != v4::ECHO && kind != v4::ECHO_REPLY);
-    unicast && !header.is_later_fragment() && !about_error
+    let one = |addr: u32| addr >> 28 < 14 && addr >> 24 != 0 && addr >> 24 != 127;
+    let about_error =
+        header.proto() == proto::ICMP && ip.get(header.header_len()).is_none_or(|&kind| v4::is_error(kind));
+    one(header.src()) && one(header.dst()) && !header.is_later_fragment() && !about_error
 }
 
-/// Whether an error may be sent about an IPv6 packet (RFC 4443 2.4 e): not about ICMPv6 errors and redirects, not to groups or
-/// nobody; about packets to groups only that they are too big.
+/// Whether an error may be sent about an IPv6 packet (RFC 4443 2.4 e): not about ICMPv6 errors and redirects, fragments other than the
+/// first, not to groups or nobody; about packets to groups only that they are too big.
 pub fn may_answer6(ip: &[u8], problem: Problem) -> bool {
     let Some(header) = ipv6::Header::parse(ip) else { return false };
     let Some(upper) = ipv6::upper(ip, header.next_header()) else { return false };
     let about_error = upper.proto == proto::ICMPV6
-        && (upper.later_fragment
-            || ip.get(upper.offset).is_none_or(|&kind| v6::is_error(kind) || kind == 137));
+        && ip.get(upper.offset).is_none_or(|&kind| v6::is_error(kind) || kind == v6::REDIRECT);
     let to_group = ipv6::is_multicast(header.dst()) && !matches!(problem, Problem::TooBig(_));
-    header.src() != 0 && !ipv6::is_multicast(header.src()) && !to_group && !about_error
+    // The unspecified address and the loopback address.
+    let nobody = header.src() <= 1 || ipv6::is_multicast(header.src());
+    !nobody && !to_group && !upper.later_fragment && !about_error
 }
 
 /// Bytes of an IPv4 error at most (RFC 1812 4.3.2.3).
@@ -78,6 +108,7 @@ pub fn error4<P: Buffer>(out: &mut P, ip: &[u8], problem: Problem, src: u32, ttl
     let (kind, code, rest) = match problem {
         Problem::TimeExceeded => (v4::TIME_EXCEEDED, 0, 0),
         Problem::TooBig(mtu) => (v4::UNREACHABLE, v4::FRAGMENTATION_NEEDED, u32::from(mtu)),
+        Problem::Unreachable => (v4::UNREACHABLE, v4::HOST_UNREACHABLE, 0),
     };
     let quoted = &ip[..ip.len().min(MAX_ERROR4 - ipv4::LEN - icmp::LEN)];
     let message = icmp::LEN + quoted.len();
@@ -105,6 +136,7 @@ pub fn error6<P: Buffer>(out: &mut P, ip: &[u8], problem: Problem, src: u128, tt
     let (kind, code, rest) = match problem {
         Problem::TimeExceeded => (v6::TIME_EXCEEDED, 0, 0),
         Problem::TooBig(mtu) => (v6::PACKET_TOO_BIG, 0, u32::from(mtu)),
+        Problem::Unreachable => (v6::UNREACHABLE, v6::ADDRESS_UNREACHABLE, 0),
     };
     let quoted = &ip[..ip.len().min(MAX_ERROR6 - ipv6::LEN - icmp::LEN)];
     let message = icmp::LEN + quoted.len();
@@ -273,10 +305,19 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_limited() {
-        let mut limiter = Limiter::default();
-        assert_eq!((0..1000).filter(|_| limiter.allows(Tick(0))).count(), 100);
-        assert_eq!((0..1000).filter(|_| limiter.allows(Tick(10))).count(), 10);
-        assert_eq!((0..1000).filter(|_| limiter.allows(Tick(1_000_000))).count(), 100);
+    fn errors_are_limited_in_all_and_towards_a_neighbourhood() {
+        let mut limiter = Limiter::new(1);
+        let ip = |n: u32| IpAddr::V4((0x0a00_0001 + (n << 8)).into());
+        let one = |limiter: &mut Limiter, now| (0..1000).filter(|_| limiter.allows(ip(0), now)).count();
+        let all = |limiter: &mut Limiter, now| (0..1000).filter(|&n| limiter.allows(ip(n), now)).count();
+        assert_eq!(one(&mut limiter, Tick(0)), 50);
+        assert_eq!(
+            all(&mut limiter, Tick(0)),
+            50,
+            "what one neighbourhood took is gone, but no more than that"
+        );
+        assert_eq!(all(&mut limiter, Tick(10)), 10);
+        assert_eq!(one(&mut limiter, Tick(1_000_000)), 50);
+        assert_eq!(all(&mut limiter, Tick(2_000_000)), 100);
     }
 }

@@ -35,6 +35,9 @@ use crate::{arp, nd};
 /// Packets processed at a time, at most.
 pub const BURST: usize = 32;
 
+/// Packets that a neighbour kept waiting whose senders hear of it in one call of [`Lcore::tick`].
+const TOLD: usize = 8;
+
 /// Connections and neighbours looked at in one call of [`Lcore::tick`].
 const TICK_BUDGET: u32 = 256;
 
@@ -146,7 +149,7 @@ impl<P: Buffer> Lcore<P> {
             dests: DestTable::default(),
             traffic: Traffic::default(),
             links: Vec::new(),
-            errors: Limiter::default(),
+            errors: Limiter::new(config.seed.rotate_left(41)),
             relayed: PrefixLimiter::new(config.seed.rotate_left(47)),
             echoes: PrefixLimiter::new(config.seed.rotate_left(53)),
             secret: FixedState::with_seed(config.seed.rotate_left(32)),
@@ -201,11 +204,14 @@ impl<P: Buffer> Lcore<P> {
         self.templates.sweep(me, TEMPLATE_BUDGET, now);
         let mut events: ArrayVec<NeighEvent<P>, BURST> = ArrayVec::new();
         // One entry gives up a whole queue at most; what does not fit is handled at once.
+        let mut lost: ArrayVec<P, TOLD> = ArrayVec::new();
         let (traffic, neighs) = (&mut self.traffic, &mut self.neighs);
         neighs.expire(now, BURST / 4, |event| match event {
             NeighEvent::Lost(pkt) => {
                 traffic.drops[DropReason::NeighUnreachable as usize] += 1;
-                out.discard(pkt);
+                if let Err(full) = lost.try_push(pkt) {
+                    out.discard(full.element());
+                }
             }
             ask => {
                 let room = events.try_push(ask);
@@ -216,6 +222,10 @@ impl<P: Buffer> Lcore<P> {
             if let NeighEvent::Solicit { link, addr, mac } = event {
                 self.solicit(link, addr, mac, snap, out);
             }
+        }
+        for pkt in lost {
+            self.tell_unreachable(&pkt, snap, now, out);
+            out.discard(pkt);
         }
     }
 

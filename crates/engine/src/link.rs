@@ -49,6 +49,14 @@ impl Link {
         self.addrs.iter().any(|&(own, _)| own == addr)
     }
 
+    /// Whether `addr` means everybody on this link.
+    pub fn is_broadcast(&self, addr: IpAddr) -> bool {
+        let IpAddr::V4(addr) = addr else { return false };
+        let everybody = |own: Ipv4Addr, len| own.to_bits() | !mask4(len) == addr.to_bits();
+        // Prefixes of 31 and 32 bits have no address to spare (RFC 3021).
+        self.addrs.iter().any(|&(own, len)| matches!(own, IpAddr::V4(own) if len < 31 && everybody(own, len)))
+    }
+
     /// The source to use towards `dst`: an address whose prefix covers it, else the first of the family.
     pub fn source_for(&self, dst: IpAddr) -> Option<IpAddr> {
         let family = self.addrs.iter().filter(|(own, _)| own.is_ipv4() == dst.is_ipv4());

@@ -9,15 +9,16 @@ use packet::fragment::Fragment;
 use packet::{Buffer, ether, ipv4, ipv6};
 
 use crate::conn::{ConnId, Dir, Egress, Tuple};
-use crate::flow::Parsed;
+use crate::flow::{Entrance, Parsed};
 use crate::forward::{Forwarding, Room};
 use crate::icmp::{self, Problem};
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
-use crate::link::Link;
-use crate::pipeline::{Cx, resize};
+use crate::link::{Link, Mac};
+use crate::pipeline::{Context, Cx, Origin, resize};
 use crate::route::{Kind, Route};
 use crate::snapshot::Snapshot;
+use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
 /// What happens to TTL and hop limit.
@@ -202,6 +203,7 @@ impl<P: Buffer> Lcore<P> {
         let reason = match problem {
             Problem::TimeExceeded => DropReason::Ttl,
             Problem::TooBig(_) => DropReason::TooBig,
+            Problem::Unreachable => DropReason::NeighUnreachable,
         };
         let verdict = Break(Verdict::Drop(reason));
         let Some(link) = parsed.link.and_then(|id| cx.snap.link(id)) else { return verdict };
@@ -211,24 +213,97 @@ impl<P: Buffer> Lcore<P> {
         let (frame, bytes) = pkt.data().split_at(parsed.l3);
         let bytes = &bytes[..usize::from(ip.total_len)];
         let Some(eth) = ether::Header::parse(frame) else { return verdict };
-        let may = if ip.six { icmp::may_answer6(bytes, problem) } else { icmp::may_answer4(bytes) };
-        if ether::is_group(eth.dst) || !may || !self.errors.allows(cx.now) {
+        let (src, dst) = addresses(bytes, ip);
+        if ether::is_group(eth.dst) || !self.may_report(bytes, link, (src, dst), problem, cx.snap, cx.now) {
             return verdict;
         }
-        let (src, dst) = addresses(bytes, ip);
         let from = if cx.snap.is_own(dst) { Some(dst) } else { link.source_for(src) };
         let Some(from) = from else { return verdict };
         let ttl = cx.snap.options.default_ttl;
-        self.generate(link, out, |error| {
-            let kind = if ip.six { ether::IPV6 } else { ether::IPV4 };
-            let header = error.append(ether::header_len(link.vlan))?;
-            ether::write(header, eth.src, link.mac, link.vlan, kind).then_some(())?;
-            match from {
-                IpAddr::V4(from) => icmp::error4(error, bytes, problem, from.to_bits(), ttl),
-                IpAddr::V6(from) => icmp::error6(error, bytes, problem, from.to_bits(), ttl),
-            }
-        });
+        self.generate(link, out, |error| write_error(error, eth.src, link, bytes, problem, from, ttl));
         verdict
+    }
+
+    /// Whether its sender may hear of a problem with the packet `bytes`, which `link` has to do with. One kept back by the limits counts as made and
+    /// dropped.
+    fn may_report(
+        &mut self,
+        bytes: &[u8],
+        link: &Link,
+        (src, dst): (IpAddr, IpAddr),
+        problem: Problem,
+        snap: &Snapshot,
+        now: Tick,
+    ) -> bool {
+        let may = if src.is_ipv6() { icmp::may_answer6(bytes, problem) } else { icmp::may_answer4(bytes) };
+        if !may || link.is_broadcast(src) || link.is_broadcast(dst) {
+            return false;
+        }
+        // Local addresses stand for clients, other own ones for nobody who could be told.
+        let ours = snap.lookup.target(src).is_some_and(|target| target.own && target.laddr.is_none());
+        if ours {
+            return false;
+        }
+        let allowed = self.errors.allows(src, now);
+        if !allowed {
+            self.traffic.generated += 1;
+            self.traffic.drops[DropReason::ErrorLimited as usize] += 1;
+        }
+        allowed
+    }
+
+    /// Tells the sender of a packet that waited for a neighbour in vain (RFC 1812 4.3.3.1, RFC 4443 3.1). What left for a server has a local
+    /// address or the client's: the error goes the way of one from a router there.
+    #[cold]
+    pub(crate) fn tell_unreachable(&mut self, pkt: &P, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        let Some(eth) = ether::Header::parse(pkt.data()) else { return };
+        let mut links = snap.links.iter().flatten();
+        let Some(link) = links.find(|link| link.mac == eth.src && link.vlan == eth.vlan && link.up) else {
+            return;
+        };
+        let bytes = &pkt.data()[ether::header_len(eth.vlan)..];
+        let (six, len) = match (ipv4::Header::parse(bytes), ipv6::Header::parse(bytes)) {
+            (Some(h), _) if h.version() == 4 => (false, h.total_len()),
+            (_, Some(h)) if h.version() == 6 => (true, ipv6::LEN + h.payload_len()),
+            _ => return,
+        };
+        let Some(bytes) = bytes.get(..len) else { return };
+        let (src, dst) = addresses(bytes, &Ip { six, ..Ip::NOTHING });
+        if !self.may_report(bytes, link, (src, dst), Problem::Unreachable, snap, now) {
+            return;
+        }
+        let (Some(from), ttl) = (link.source_for(src), snap.options.default_ttl) else { return };
+        self.traffic.generated += 1;
+        let Some(mut error) = out.fresh() else {
+            self.traffic.drops[DropReason::NoBuffer as usize] += 1;
+            return;
+        };
+        if write_error(&mut error, link.mac, link, bytes, Problem::Unreachable, from, ttl).is_none() {
+            return self.throw(error, DropReason::NoHeadroom, out);
+        }
+        let context = Context { snap, now, port: link.port, origin: Origin::Wire };
+        let mut parsed = Parsed::NOTHING;
+        Entrance::new(snap, link.port).parse(&error, &self.conns, &mut parsed);
+        self.one(error, &parsed, context.cx(), out);
+    }
+}
+
+/// Writes an error about the packet `bytes` as a frame to `mac` out of `link`; `None` when there is no room.
+fn write_error<P: Buffer>(
+    error: &mut P,
+    mac: Mac,
+    link: &Link,
+    bytes: &[u8],
+    problem: Problem,
+    from: IpAddr,
+    ttl: u8,
+) -> Option<()> {
+    let kind = if from.is_ipv6() { ether::IPV6 } else { ether::IPV4 };
+    let header = error.append(ether::header_len(link.vlan))?;
+    ether::write(header, mac, link.mac, link.vlan, kind).then_some(())?;
+    match from {
+        IpAddr::V4(from) => icmp::error4(error, bytes, problem, from.to_bits(), ttl),
+        IpAddr::V6(from) => icmp::error6(error, bytes, problem, from.to_bits(), ttl),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::access::Access;
 pub use crate::forward::Forwarding;
 use crate::forward::snat::Rule;
 use crate::health::Check;
+use crate::icmp;
 use crate::identity::Identity;
 use crate::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use crate::limit::{Limit, Occupancy};
@@ -263,6 +264,8 @@ pub struct Options {
     pub default_ttl: u8,
     /// Seconds in which the fragments of a datagram have to come, 1 to 255.
     pub fragment_ttl: u32,
+    /// Which ICMP errors are passed on.
+    pub icmp: icmp::Policy,
     /// The SYN proxy's.
     pub syn_proxy: synproxy::config::Config,
 }
@@ -282,6 +285,7 @@ impl Default for Options {
             identity: Identity::default(),
             default_ttl: 64,
             fragment_ttl: 10,
+            icmp: icmp::Policy::default(),
             syn_proxy: synproxy::config::Config::default(),
         }
     }

@@ -162,8 +162,12 @@ drop_reasons! {
     IcmpQuote => "icmp_quote",
     /// ICMP error told to somebody who did not send the packet it quotes.
     IcmpForeign => "icmp_foreign",
+    /// ICMP error that dpvs.conf keeps back.
+    IcmpPolicy => "icmp_policy",
     /// ICMP error too many towards one neighbourhood.
     IcmpLimited => "icmp_limited",
+    /// ICMP error of our own too many, in all or towards one neighbourhood; it counts as made here.
+    ErrorLimited => "error_limited",
     /// A query that the service at its address leaves unanswered.
     EchoPolicy => "echo_policy",
     /// More queries than one neighbourhood may ask.

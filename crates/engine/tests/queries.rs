@@ -463,7 +463,7 @@ fn r_10_weight_0_drops_and_a_stale_connection_still_translates_errors() {
 }
 
 #[test]
-fn a_policy_says_who_answers() {
+fn icmp_12_a_policy_says_who_answers() {
     let answers = |policy, weight| {
         let mut sim = sim_with(1, Forwarding::FullNat, |svc| svc.echo = policy);
         let mut snap = sim.snap.clone();
@@ -610,7 +610,7 @@ fn a_question_with_a_wrong_checksum_opens_nothing() {
 }
 
 #[test]
-fn one_neighbourhood_asks_ten_thousand_times_a_second() {
+fn icmp_14_one_neighbourhood_asks_ten_thousand_times_a_second() {
     let mut sim = sim(1, Forwarding::FullNat);
     for _ in 0..10_500 {
         sim.receive(0, PORT, &ping(V4, V4.client, 7, b""));

@@ -205,20 +205,26 @@ pub fn plateau(len: u16) -> u16 {
     known.into_iter().find(|&mtu| mtu < len).unwrap_or(68)
 }
 
-/// The MTU for packets of the family `to_six` where `mtu` was told for those of `from_six`, with `front` bytes put before each on the way.
-/// What every link of the family takes is not gone below.
-pub fn mtu_across(mtu: u32, from_six: bool, to_six: bool, front: u32) -> u32 {
-    if from_six == to_six && front == 0 {
+/// The MTU for packets of the other family where `mtu` was told for those of the family `six`.
+pub fn mtu_across(mtu: u32, six: bool) -> u32 {
+    let more = (ipv6::LEN - ipv4::LEN) as u32;
+    let new = if six { mtu.saturating_sub(more) } else { mtu.saturating_add(more) };
+    new.max(least(!six).min(if six { mtu } else { u32::MAX }))
+}
+
+/// The MTU for packets of the family `six` where `mtu` was told for them with `front` bytes added. What every link of the family takes is not
+/// gone below.
+pub fn mtu_before(mtu: u32, six: bool, front: u32) -> u32 {
+    if front == 0 {
         return mtu;
     }
-    let header = |six| if six { ipv6::LEN as u32 } else { ipv4::LEN as u32 };
-    let least = if to_six { 1280 } else { 576 };
-    let new = if front == 0 {
-        mtu.saturating_add(header(to_six)).saturating_sub(header(from_six))
-    } else {
-        mtu.saturating_sub(front)
-    };
-    if to_six { new.max(least) } else { new.max(least.min(mtu)) }
+    let new = mtu.saturating_sub(front);
+    // Every link of IPv6 takes so much, every host of IPv4 does.
+    if six { new.max(least(six)) } else { new.max(least(six).min(mtu)) }
+}
+
+fn least(six: bool) -> u32 {
+    if six { 1280 } else { 576 }
 }
 
 #[cfg(test)]
@@ -234,7 +240,7 @@ mod tests {
 
     /// The table of RFC 7915 4.2, all types and codes it has.
     #[test]
-    fn errors_of_ipv4_become_those_of_ipv6() {
+    fn icmp_10_errors_of_ipv4_become_those_of_ipv6() {
         for code in 0..=255 {
             let expected = match code {
                 0 | 1 | 5 | 6 | 7 | 8 | 11 | 12 => Some(report(1, 0, 0, true)),
@@ -280,7 +286,7 @@ mod tests {
 
     /// The table of RFC 7915 5.2.
     #[test]
-    fn errors_of_ipv6_become_those_of_ipv4() {
+    fn icmp_10_errors_of_ipv6_become_those_of_ipv4() {
         for code in 0..=255 {
             let expected = match code {
                 0 | 2 | 3 => Some(report(3, 1, 0, false)),
@@ -393,14 +399,11 @@ mod tests {
 
     #[test]
     fn an_mtu_counts_what_is_added_and_keeps_to_what_every_link_takes() {
-        assert_eq!(mtu_across(1300, false, true, 0), 1320);
-        assert_eq!(mtu_across(1300, true, false, 0), 1280);
-        assert_eq!(mtu_across(1000, false, true, 0), 1280);
-        assert_eq!(mtu_across(1300, false, false, 0), 1300);
-        assert_eq!(mtu_across(1300, false, false, 20), 1280);
-        assert_eq!(mtu_across(1300, true, true, 40), 1280);
-        assert_eq!(mtu_across(580, false, false, 20), 576);
-        assert_eq!(mtu_across(300, false, false, 20), 300);
+        assert_eq!([1500, 1300, 1000].map(|mtu| mtu_across(mtu, false)), [1520, 1320, 1280]);
+        assert_eq!([1500, 1300, 590, 300].map(|mtu| mtu_across(mtu, true)), [1480, 1280, 576, 300]);
+        assert_eq!([1300, 600, 500].map(|mtu| mtu_before(mtu, false, 0)), [1300, 600, 500]);
+        assert_eq!([1300, 580, 300].map(|mtu| mtu_before(mtu, false, 20)), [1280, 576, 300]);
+        assert_eq!([1400, 1300, 1280].map(|mtu| mtu_before(mtu, true, 40)), [1360, 1280, 1280]);
         assert_eq!([1500, 1492, 600, 508, 100, 68].map(plateau), [1492, 1006, 508, 296, 68, 68]);
     }
 }

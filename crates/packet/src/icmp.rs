@@ -134,6 +134,8 @@ pub mod v6 {
     pub const NEIGHBOUR_SOLICITATION: u8 = 135;
     /// Neighbour advertisement.
     pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    /// Redirect.
+    pub const REDIRECT: u8 = 137;
 
     /// Whether a type reports an error about another packet.
     pub fn is_error(kind: u8) -> bool {

@@ -112,7 +112,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "icmp_foreign",
         "an ICMP error told to somebody who did not send the packet it quotes: forged, most likely",
     ),
+    ("icmp_policy", "an ICMP error that dpvs.conf keeps back: see `ipvs_defs/icmp`"),
     ("icmp_limited", "an ICMP error more than a thousand a second towards one neighbourhood of receivers"),
+    (
+        "error_limited",
+        "an ICMP error of the director's own more than 1000 a second, or 50 towards one neighbourhood; made and not sent",
+    ),
     ("echo_policy", "an ICMP query that the policy of its service (--echo) leaves unanswered"),
     ("echo_limited", "an ICMP query more than ten thousand a second from one neighbourhood"),
     ("ttl", "TTL or hop limit used up"),

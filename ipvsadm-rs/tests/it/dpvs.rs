@@ -210,7 +210,7 @@ fn an_edit_in_dpvs_style_keeps_what_it_does_not_name() {
 }
 
 #[test]
-fn icmp_services_have_no_port_and_need_none() {
+fn icmp_13_services_have_no_port_and_need_none() {
     let mut table = Table::default();
     dpvs("-A -q 10.0.1.100 -s rr", &mut table);
     dpvs("-A -1 [2001:db8::10]:0 -s rr", &mut table);

@@ -431,6 +431,23 @@ fn every_option_of_the_syn_proxy_is_obeyed_and_taken_up_by_a_reload() {
 }
 
 #[test]
+fn every_option_of_icmp_is_obeyed_and_taken_up_by_a_reload() {
+    let usual = engine::icmp::Policy::default();
+    for (text, expected) in [
+        ("source_quench off", engine::icmp::Policy { source_quench: false, ..usual }),
+        ("least_mtu 552", engine::icmp::Policy { least_mtu: 552, ..usual }),
+        ("unrelated_to_host on", engine::icmp::Policy { unrelated_to_host: true, ..usual }),
+    ] {
+        let (mut state, old) = started(BEFORE);
+        let new = config(&format!("{BEFORE}ipvs_defs {{\n icmp {{\n {text}\n }}\n}}\n"));
+        let change = reload(&state, &old, &new);
+        assert_eq!((change.steps.len(), &change.restart[..]), (0, &[][..]), "{text}");
+        state.commit(change.settings);
+        assert_eq!(crate::compile(&state).options.icmp, expected, "{text}");
+    }
+}
+
+#[test]
 fn every_option_of_the_syn_proxy_out_of_range_is_named_and_the_default_used() {
     for (block, word, low, high, expected) in [
         ("synack_options", "mss", Some(0), 65_536_u64, "from 1 to 65535 expected, 8960"),

@@ -16,8 +16,8 @@ mod rebuild;
 use std::net::IpAddr;
 use std::ops::ControlFlow::Continue;
 
-use packet::error::{Detail, Report, mtu_across, plateau, quoted_len};
-use packet::icmp::{CHECKSUM, LEN};
+use packet::error::{Detail, Report, mtu_across, mtu_before, plateau, quoted_len};
+use packet::icmp::{CHECKSUM, LEN, v4};
 use packet::proto::{ICMP, ICMPV6};
 use packet::quote::{Instead, Quote, Wrapped};
 use packet::{Buffer, checksum, ipv4};
@@ -26,11 +26,14 @@ use crate::conn::{ConnId, Dir, Egress, Probe, Tuple, Tuple4, Tuple6};
 use crate::flow::Parsed;
 use crate::forward::snat::rule_for;
 use crate::forward::{Forwarding, Plan};
+use crate::icmp::Policy;
+use crate::identity::option_len;
 use crate::l3::Ip;
 use crate::lcore::{Lcore, Sink};
 use crate::link::Link;
 use crate::output::{Ttl, addresses, count_down, readdress};
 use crate::pipeline::Cx;
+use crate::preface::Preface;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use rebuild::{Kept, New, rebuild};
 
@@ -82,6 +85,9 @@ impl<P: Buffer> Lcore<P> {
         let Some(report) = Report::parse(message, ip.six) else { return drop(DropReason::IcmpUnrelated) };
         if !ip.six && checksum::checksum(message) != 0 {
             return drop(DropReason::L4Checksum);
+        }
+        if !ip.six && !may_pass(report, &cx.snap.options.icmp) {
+            return drop(DropReason::IcmpPolicy);
         }
         let quoted = quoted_len(message, ip.six);
         let quote_bytes = &message[LEN..LEN + quoted];
@@ -148,11 +154,14 @@ impl<P: Buffer> Lcore<P> {
             Plan::Cross => return self.relay_across(error, id, dir, pkt, parsed, hop, ttl, cx),
         }
         let instead = self.instead(id, dir, &receiver);
+        let added = self.added(id, dir);
         let bytes = &mut pkt.data_mut()[parsed.l3..parsed.l3 + usize::from(ip.total_len)];
         let message = &mut bytes[usize::from(ip.header_len)..];
-        if error.report.detail == Detail::Mtu(0) && !ip.six {
-            let likely = plateau(total_len(&message[LEN..]));
-            message[6..LEN].copy_from_slice(&likely.to_be_bytes());
+        if let Detail::Mtu(mtu) = error.report.detail {
+            let mtu = mtu_before(or_likely(mtu, &message[LEN..]), ip.six, added);
+            // Of IPv4, the upper half may have a length (RFC 4884).
+            let at = if ip.six { 4 } else { 6 };
+            message[at..LEN].copy_from_slice(&mtu.to_be_bytes()[at - 4..]);
         }
         error.quote.rewrite(&mut message[LEN..LEN + error.quoted], &instead);
         readdress(bytes, ip.six, &receiver.reversed());
@@ -180,15 +189,13 @@ impl<P: Buffer> Lcore<P> {
         let Some(mut report) = error.report.across(ip.six) else { return drop(DropReason::IcmpFamily) };
         let receiver = self.conns.tuple(id, dir.opposite());
         let instead = self.instead(id, dir, &receiver);
-        let class = ip.class(&pkt.data()[parsed.l3..]);
+        let (class, added) = (ip.class(&pkt.data()[parsed.l3..]), self.added(id, dir));
         let at = parsed.l3 + usize::from(ip.header_len) + LEN;
         let quote = &mut pkt.data_mut()[at..at + error.quoted];
         if let Detail::Mtu(mtu) = &mut report.detail {
-            if *mtu == 0 {
-                *mtu = plateau(total_len(quote)).into();
-            }
+            let before = mtu_before(or_likely(*mtu, quote), ip.six, added);
             // The receiver's own link may take less than what the other side could (RFC 7915 4.2, 5.2).
-            *mtu = mtu_across(*mtu, ip.six, !ip.six, 0).min(hop.mtu.into());
+            *mtu = mtu_across(before, ip.six).min(hop.mtu.into());
         }
         let Some(header) = error.quote.rewrite_across(quote, &instead) else {
             return drop(DropReason::IcmpFamily);
@@ -230,10 +237,7 @@ impl<P: Buffer> Lcore<P> {
         }
         let at = parsed.l3 + usize::from(ip.header_len) + LEN;
         if let Detail::Mtu(mtu) = &mut report.detail {
-            if *mtu == 0 {
-                *mtu = plateau(total_len(&pkt.data()[at..])).into();
-            }
-            *mtu = mtu_across(*mtu, ip.six, inner.six, wrapped.front as u32);
+            *mtu = mtu_before(or_likely(*mtu, &pkt.data()[at..]), inner.six, wrapped.front as u32);
         }
         let hop = self.next_hop(id, Dir::Outbound, cx)?;
         let class = ip.class(&pkt.data()[parsed.l3..]);
@@ -279,6 +283,17 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
+    /// Bytes that the director adds to packets like those an error on its way `dir` is about: what tells the server its client.
+    fn added(&self, id: ConnId, dir: Dir) -> u32 {
+        let conn = self.conns.get(id);
+        match conn.preface {
+            Preface::Toa | Preface::Telling if dir == Dir::Outbound => {
+                option_len(conn.is_ipv6(Dir::Inbound)).into()
+            }
+            _ => 0,
+        }
+    }
+
     /// No connection here: another worker may have it. Errors are spread by their outer addresses, connections by ports.
     fn ask_others(&self, answered: &Probe, cx: Cx<'_>) -> Step<Verdict> {
         let owner = self.owner_of(answered, cx.snap);
@@ -293,10 +308,22 @@ impl<P: Buffer> Lcore<P> {
     }
 }
 
+/// Whether an error of IPv4 is one that operators want passed on.
+fn may_pass(report: Report, policy: &Policy) -> bool {
+    match (report.kind, report.detail) {
+        (v4::SOURCE_QUENCH, _) => policy.source_quench,
+        // 0 is that of an old router, and stands for the next plateau.
+        (_, Detail::Mtu(mtu)) => mtu == 0 || mtu >= policy.least_mtu.into(),
+        _ => true,
+    }
+}
+
 /// What becomes of an error to `told` that is about no connection: where that is an address of the host alone, its own traffic may be meant.
 fn unrelated(told: IpAddr, reason: DropReason, cx: Cx<'_>) -> Step<Verdict> {
     match cx.snap.lookup.target(told) {
-        Some(target) if target.is_hosts_alone() => Continue(Verdict::Kernel(reason)),
+        Some(target) if target.is_hosts_alone() || cx.snap.options.icmp.unrelated_to_host => {
+            Continue(Verdict::Kernel(reason))
+        }
         _ => drop(reason),
     }
 }
@@ -306,9 +333,12 @@ fn address(addr: u128, six: bool) -> IpAddr {
     if six { IpAddr::V6(addr.into()) } else { IpAddr::V4((addr as u32).into()) }
 }
 
-/// Bytes of a quoted IPv4 packet.
-fn total_len(quote: &[u8]) -> u16 {
-    ipv4::Header::parse(quote).map_or(0, |h| h.total_len() as u16)
+/// What a router says that a link takes; where it says nothing, as old ones of IPv4 do, what is likely for the packet it quotes.
+fn or_likely(mtu: u32, quote: &[u8]) -> u32 {
+    match ipv4::Header::parse(quote).filter(|h| mtu == 0 && h.version() == 4) {
+        Some(header) => plateau(header.total_len() as u16).into(),
+        None => mtu,
+    }
 }
 
 fn tuple_of(quote: &Quote) -> Tuple {

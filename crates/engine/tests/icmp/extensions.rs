@@ -53,7 +53,7 @@ fn kind(names: Names) -> [u8; 2] {
 }
 
 #[test]
-fn extensions_stay_where_the_family_does() {
+fn icmp_04_extensions_stay_where_the_family_does() {
     for names in [V4, V6] {
         for quoted in [128, 136, 200] {
             let (quote, extensions, sent) = heard(names, names, 300, quoted, kind(names));
@@ -72,7 +72,7 @@ fn what_fills_up_a_short_quote_stays_zero() {
 }
 
 #[test]
-fn extensions_cross_to_the_other_family_and_stay_aligned() {
+fn icmp_04_extensions_cross_to_the_other_family_and_stay_aligned() {
     for (near, far, quoted, expected) in [
         // 20 bytes more: 148, and then the last multiple of eight.
         (V6, V4, 128, 144),

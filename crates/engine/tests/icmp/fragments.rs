@@ -32,7 +32,7 @@ fn fragment(packet: &[u8], offset: u16) -> Vec<u8> {
 const FAMILIES: [(Names, Names); 4] = [(V4, V4), (V6, V6), (V6, V4), (V4, V6)];
 
 #[test]
-fn an_error_about_a_first_fragment_is_told_about_a_first_fragment() {
+fn icmp_04_an_error_about_a_first_fragment_is_told_about_a_first_fragment() {
     for (near, far) in FAMILIES {
         let case = Case::simple(Forwarding::FullNat, near, far);
         let mut sim = case.sim();
@@ -56,7 +56,7 @@ fn an_error_about_a_first_fragment_is_told_about_a_first_fragment() {
 }
 
 #[test]
-fn an_error_about_a_later_fragment_is_dropped_by_name() {
+fn icmp_03_an_error_about_a_later_fragment_is_dropped_by_name() {
     for (near, far) in FAMILIES {
         let case = Case::simple(Forwarding::FullNat, near, far);
         let mut sim = case.sim();

@@ -9,6 +9,9 @@
 mod extensions;
 mod fragments;
 mod matrix;
+mod own;
+mod recommendations;
+mod requirements;
 #[path = "../seen/mod.rs"]
 mod seen;
 mod tunnels;
@@ -258,7 +261,7 @@ fn numbers_of_proxied_connections_are_shifted_in_quotes_too() {
 }
 
 #[test]
-fn errors_find_the_worker_that_has_the_connection() {
+fn icmp_11_errors_find_the_worker_that_has_the_connection() {
     for (workers, home, lands) in [(2, 0, 1), (2, 1, 0), (4, 0, 3), (4, 3, 0), (4, 2, 1), (4, 1, 2)] {
         let mut sim = world::sim(workers);
         let [request, forwarded, answer, back] = udp(&mut sim, V4, home);
@@ -278,7 +281,7 @@ fn errors_find_the_worker_that_has_the_connection() {
 }
 
 #[test]
-fn what_is_tied_to_nothing_is_dropped_by_name() {
+fn icmp_17_what_is_tied_to_nothing_is_dropped_by_name() {
     for workers in [1, 2, 4] {
         let mut sim = world::sim(workers);
         let [_, forwarded, ..] = udp(&mut sim, V4, 0);
@@ -313,7 +316,7 @@ fn what_is_tied_to_nothing_is_dropped_by_name() {
 }
 
 #[test]
-fn an_error_keeps_no_connection_alive_and_a_stale_one_is_dropped() {
+fn icmp_09_an_error_keeps_no_connection_alive_and_a_stale_one_is_dropped() {
     let mut sim = world::sim(1);
     let [_, forwarded, ..] = udp(&mut sim, V4, 0);
     let frame = tagged(error((DIRECTOR, [2; 6]), ip("10.2.0.77"), ip(V4.laddr), [3, 1], 0, &forwarded, 28));
@@ -336,7 +339,7 @@ fn an_error_keeps_no_connection_alive_and_a_stale_one_is_dropped() {
 }
 
 #[test]
-fn one_neighbourhood_gets_a_thousand_errors_a_second() {
+fn icmp_14_one_neighbourhood_gets_a_thousand_errors_a_second() {
     let mut sim = world::sim(1);
     let [_, forwarded, ..] = udp(&mut sim, V4, 0);
     let frame = tagged(error((DIRECTOR, [2; 6]), ip("10.2.0.77"), ip(V4.laddr), [3, 1], 0, &forwarded, 28));

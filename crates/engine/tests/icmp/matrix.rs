@@ -296,7 +296,7 @@ fn hear(sim: &mut Sim, case: &Case, near_sent: bool, worker: usize, about: &[u8]
     }
 }
 
-fn both_directions(case: &Case) {
+pub fn both_directions(case: &Case) {
     for home in 0..usize::from(case.workers) {
         for lands in 0..usize::from(case.workers) {
             let mut sim = case.sim();
@@ -321,29 +321,29 @@ fn cases(forwarding: Forwarding, families: &[(Names, Names)], inside: &[Inside])
 }
 
 #[test]
-fn fullnat() {
+fn icmp_04_errors_are_told_through_fullnat() {
     cases(Forwarding::FullNat, &[(V4, V4), (V6, V6)], &ALL);
 }
 
 #[test]
-fn nat() {
+fn icmp_04_errors_are_told_through_nat() {
     cases(Forwarding::Nat, &[(V4, V4), (V6, V6)], &ALL);
 }
 
 #[test]
-fn snat() {
+fn icmp_04_errors_are_told_through_snat() {
     let without_proxy = [Inside::Tcp, Inside::Udp, Inside::Sctp, Inside::Icmp];
     cases(Forwarding::Snat, &[(V4, V4), (V6, V6)], &without_proxy);
 }
 
 #[test]
-fn six_to_four_and_four_to_six() {
+fn icmp_04_errors_are_told_across_families() {
     cases(Forwarding::FullNat, &[(V6, V4), (V4, V6)], &ALL);
 }
 
 /// The answer of a server that has the service's address passes the director by. An error about it does not: it is for that address.
 #[test]
-fn direct_routing_and_tunnels_pass_on_what_answers_met() {
+fn icmp_04_direct_routing_and_tunnels_pass_on_what_answers_met() {
     for forwarding in [Forwarding::DirectRouting, Forwarding::Tunnel(TunnelKind::Ipip)] {
         for names in [V4, V6] {
             for inside in [Inside::Tcp, Inside::Udp, Inside::Sctp, Inside::Icmp] {
@@ -402,7 +402,7 @@ fn direct_routing_and_tunnels_pass_on_what_answers_met() {
 }
 
 #[test]
-fn an_error_for_somebody_who_did_not_send_the_packet_is_dropped() {
+fn icmp_03_an_error_for_somebody_who_did_not_send_the_packet_is_dropped() {
     for (names, router) in [(V4, "10.1.0.77"), (V6, "fd01::77")] {
         let case = Case::simple(Forwarding::FullNat, names, names);
         let mut sim = case.sim();
@@ -426,7 +426,7 @@ fn an_error_for_somebody_who_did_not_send_the_packet_is_dropped() {
 }
 
 #[test]
-fn a_router_that_does_not_say_what_fits_is_spoken_for() {
+fn icmp_05_a_router_that_does_not_say_what_fits_is_spoken_for() {
     let case = Case::simple(Forwarding::FullNat, V4, V4);
     let mut sim = case.sim();
     let [request, forwarded, ..] = exchange(&mut sim, &case, 0, &[7; 1000]);
@@ -449,7 +449,7 @@ fn a_router_that_does_not_say_what_fits_is_spoken_for() {
 }
 
 #[test]
-fn errors_find_the_connection_that_the_device_chose_a_worker_for() {
+fn icmp_11_errors_find_the_connection_that_the_device_chose_a_worker_for() {
     for (forwarding, families) in [
         (Forwarding::FullNat, &[(V4, V4), (V6, V6), (V6, V4)][..]),
         (Forwarding::Nat, &[(V4, V4), (V6, V6)]),

@@ -41,7 +41,7 @@ fn report(outside: Names, kind: [u8; 2], rest: u32, about: &[u8], quoted: usize)
 }
 
 #[test]
-fn the_client_hears_of_its_own_packet_and_what_fits_in_the_tunnel() {
+fn icmp_05_the_client_hears_of_its_own_packet_and_what_fits_in_the_tunnel() {
     for (kind, shim) in KINDS {
         for (inside, outside) in FAMILIES {
             for (workers, home, lands) in [(1, 0, 0), (2, 0, 1), (2, 1, 0), (4, 3, 1)] {

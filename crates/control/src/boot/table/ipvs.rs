@@ -52,6 +52,29 @@ pub(super) const KEYS: &[Key] = &[
     ignored("ipvs_defs/conn/conn_pool_cache", "each worker has a table of its own"),
     ignored("ipvs_defs/conn/fast_xmit_close", "next hops are remembered by connection in any case"),
     ignored("ipvs_defs/conn/redirect", "packets are handed to the worker that owns them where needed"),
+    group("ipvs_defs/icmp", "Errors of ICMP about packets of connections, and about nothing."),
+    switch(
+        "ipvs_defs/icmp/source_quench",
+        "on",
+        "Passes on source quench, which is obsolete and nobody should heed (RFC 6633).",
+        |c| &mut c.options.icmp.source_quench,
+    ),
+    num(
+        "ipvs_defs/icmp/least_mtu",
+        Number(68, 1280),
+        "68",
+        Reload,
+        "Fragmentation needed by IPv4 links that are said to take fewer bytes than this is not passed on. 552 is less than any link of today \
+         takes, and what forged errors ask for.",
+        |c, n| c.options.icmp.least_mtu = n as u16,
+    ),
+    switch(
+        "ipvs_defs/icmp/unrelated_to_host",
+        "off",
+        "Hands errors to virtual and local addresses that are about no connection to the host's own stack (kni on), instead of dropping \
+         them. Those to other addresses of the host always go there.",
+        |c| &mut c.options.icmp.unrelated_to_host,
+    ),
     group("ipvs_defs/udp", "UDP."),
     switch(
         "ipvs_defs/udp/defence_udp_drop",
