@@ -25,7 +25,7 @@ LAB := dpvs-tests
 
 # Seconds that each fuzz target runs in `make test`.
 FUZZ_SECONDS ?= 10
-FUZZ_TARGETS := packet sockopt blocks keepalived
+FUZZ_TARGETS := packet quote sockopt blocks keepalived
 
 ## help: this list
 .PHONY: help

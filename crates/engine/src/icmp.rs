@@ -170,6 +170,7 @@ pub fn echo4(ip: &mut [u8], header_len: usize, ttl: u8) -> bool {
         return false;
     }
     reply(message, v4::ECHO_REPLY);
+    icmp::settle_zeros(message);
     let (src, dst) = ip[ipv4::at::SRC..ipv4::LEN].split_at_mut(4);
     src.swap_with_slice(dst);
     ip[ipv4::at::TTL] = ttl;
@@ -293,6 +294,17 @@ mod tests {
         assert!(echo6(&mut ip, 40, 64));
         let pseudo = checksum::pseudo6(0xfd00 << 112 | 2, 0xfd00 << 112 | 1, 58, 11);
         assert_eq!(checksum::fold(pseudo + checksum::sum(&ip[40..])), 0xffff);
+    }
+
+    #[test]
+    fn a_reply_of_nothing_but_zeros_has_a_right_checksum() {
+        let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut ip = build::echo(MACS, src, dst, 0, 0, &[0; 4]).split_off(14);
+        ip[26..28].fill(0);
+        ip[22..24].copy_from_slice(&[0xf7, 0xff]);
+        assert_eq!(checksum::checksum(&ip[20..]), 0, "the question's is right");
+        assert!(echo4(&mut ip, 20, 64));
+        assert_eq!((checksum::checksum(&ip[20..]), &ip[20..24]), (0, &[0, 0, 0xff, 0xff][..]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::ops::ControlFlow::Continue;
 
 use model::options::EchoPolicy;
 use packet::checksum::Delta;
-use packet::icmp::{CHECKSUM, ID, LEN, Query, v4, v6};
+use packet::icmp::{CHECKSUM, ID, LEN, Query, settle_zeros, v4, v6};
 use packet::proto::{ICMP, ICMPV6};
 use packet::{Buffer, checksum, ipv6};
 
@@ -232,6 +232,9 @@ fn rewrite(bytes: &mut [u8], ip: &Ip, was: Pseudo, new: &Tuple) {
     h[ID..ID + 2].copy_from_slice(&id.to_be_bytes());
     let sum = u16::from_be_bytes([h[CHECKSUM], h[CHECKSUM + 1]]);
     h[CHECKSUM..CHECKSUM + 2].copy_from_slice(&delta.apply(sum).to_be_bytes());
+    if !ip.six {
+        settle_zeros(message);
+    }
 }
 
 /// The same for one that had a header of the other family.

@@ -617,3 +617,23 @@ fn icmp_14_one_neighbourhood_asks_ten_thousand_times_a_second() {
     }
     assert_eq!((sim.sent().len(), sim.drops(DropReason::EchoLimited)), (10_000, 500));
 }
+
+#[test]
+fn answers_of_nothing_but_zeros_have_a_right_checksum() {
+    for forwarding in [Forwarding::FullNat, Forwarding::Nat] {
+        let mut sim = sim(1, forwarding);
+        let zeros = build::ip(
+            (DIRECTOR, CLIENT),
+            ip(V4.client),
+            ip(V4.vip),
+            1,
+            [&[8, 0, 0, 0][..], &[0; 12]].concat(),
+            Some(2),
+        );
+        sim.receive(0, PORT, &zeros);
+        let there = see(&sim.sent_one());
+        sim.receive(0, PORT, &tagged(pong(&there)));
+        let back = sim.sent_one();
+        assert_eq!(back[34..50], [&[0, 0, 0xff, 0xff][..], &[0; 12]].concat());
+    }
+}

@@ -57,6 +57,14 @@ pub fn across(what: u16) -> Option<u16> {
     }
 }
 
+/// Gives an IPv4 message of nothing but zeros its checksum, all ones, which no update of another one arrives at (RFC 1624 3).
+pub fn settle_zeros(message: &mut [u8]) {
+    let Some(sum) = message.get(CHECKSUM..CHECKSUM + 2) else { return };
+    if sum == [0, 0] && message.iter().all(|&byte| byte == 0) {
+        message[CHECKSUM..CHECKSUM + 2].fill(0xff);
+    }
+}
+
 /// The type of an echo request or reply in the other family, `six` being the one it is of; `None` for other types.
 pub fn echo_across(kind: u8, six: bool) -> Option<u8> {
     match (six, kind) {

@@ -301,8 +301,8 @@ impl Quote {
             return sum(l4, udp::CHECKSUM, |old| udp_shift_by(old, delta.fold()));
         }
         let delta = add(l4, tcp::at::SEQ, new.seq, delta);
-        // A SYN acknowledges nothing.
-        let acknowledges = l4.get(FLAGS).is_some_and(|flags| flags & tcp::flag::ACK != 0);
+        // A SYN acknowledges nothing; what ends before its flags is none, most likely.
+        let acknowledges = l4.get(FLAGS).is_none_or(|flags| flags & tcp::flag::ACK != 0);
         let delta = if acknowledges { add(l4, tcp::at::ACK, new.ack, delta) } else { delta };
         sum(l4, tcp::at::CHECKSUM, |old| delta.apply(old));
     }
@@ -422,6 +422,45 @@ mod tests {
             let back = Instead { src: quote.src, dst: quote.dst, sport: quote.sport, dport: quote.dport, seq: seq.wrapping_neg(), ack: ack.wrapping_neg() };
             there.rewrite(&mut bytes, &back);
             prop_assert_eq!(bytes, original);
+        }
+
+        #[test]
+        fn rewritten_across_families_and_back_it_is_the_same(six: bool, proto in 0usize..4, payload in proptest::collection::vec(any::<u8>(), 0..80), cut in 8usize..100, class: u8, ports: (u16, u16), seq: u32, ack: u32, other: (u128, u128)) {
+            let (src, dst): (std::net::SocketAddr, std::net::SocketAddr) = match six {
+                false => ("10.2.0.200:1025".parse().unwrap(), "10.2.0.1:8080".parse().unwrap()),
+                true => ("[fd02::200]:1025".parse().unwrap(), "[fd02::1]:8080".parse().unwrap()),
+            };
+            let macs = ([2; 6], [4; 6]);
+            let segment = Segment { seq: 7, ack: 9, flags: 16, payload: &payload, ..Segment::default() };
+            let mut packet = match proto {
+                0 => build::tcp(macs, src, dst, segment),
+                1 => build::udp(macs, src, dst, &payload),
+                2 => build::sctp(macs, src, dst, 5, &payload),
+                _ => build::echo(macs, src.ip(), dst.ip(), 1025, 1, &payload),
+            }
+            .split_off(14);
+            if six {
+                (packet[0], packet[1]) = (0x60 | class >> 4, class << 4);
+            } else {
+                packet[1] = class;
+                packet[10..12].fill(0);
+                let sum = crate::checksum::checksum(&packet[..20]);
+                packet[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+            let header_len = if six { 40 } else { 20 };
+            packet.truncate(header_len + cut);
+            let quote = Quote::parse(&packet, six).expect("a whole quote");
+            let limit = if six { u128::from(u32::MAX) } else { u128::MAX };
+            let there = Instead { src: other.0 & limit, dst: other.1 & limit, sport: ports.0, dport: if proto == 3 { quote.dport } else { ports.1 }, seq, ack };
+            let mut bytes = packet.clone();
+            let header = quote.rewrite_across(&mut bytes, &there).expect("both families have it");
+            let mut crossed = [header.bytes(), &bytes[header_len..]].concat();
+            let seen = Quote::parse(&crossed, !six).expect("a quote of the other family");
+            prop_assert_eq!((seen.src, seen.dst, seen.sport), (there.src, there.dst, ports.0));
+            let back = Instead { src: quote.src, dst: quote.dst, sport: quote.sport, dport: quote.dport, seq: seq.wrapping_neg(), ack: ack.wrapping_neg() };
+            let crossed_header = header.bytes().len();
+            let header = seen.rewrite_across(&mut crossed, &back).expect("and back");
+            prop_assert_eq!([header.bytes(), &crossed[crossed_header..]].concat(), packet);
         }
 
         #[test]
