@@ -361,12 +361,15 @@ fn r16_the_syn_proxy_stands_only_before_servers_whose_answers_come_back() {
     let masqueraded = DestSpec { forwarding: Forwarding::Nat, ..DestSpec::default() };
     let add = |spec| Set::AddDest(tcp(VIP), at("10.2.0.99:80"), spec);
     set(&mut state, edit_service(VIP, "rr", proxy("auto,hold")));
-    let (code, text) = refused(&mut state, add(direct));
-    assert_eq!(code, Code::Invalid);
-    assert!(
-        text.starts_with("server 10.2.0.99:80 of tcp 10.1.0.100:80: the syn proxy needs fullnat"),
-        "{text}"
-    );
+    let tunnel = DestSpec { forwarding: Forwarding::Tunnel(TunnelKind::Ipip), ..DestSpec::default() };
+    for passes_by in [direct, tunnel] {
+        let (code, text) = refused(&mut state, add(passes_by));
+        assert_eq!(code, Code::Invalid);
+        assert!(
+            text.starts_with("server 10.2.0.99:80 of tcp 10.1.0.100:80: the syn proxy needs fullnat"),
+            "{text}"
+        );
+    }
     set(&mut state, add(masqueraded));
     let (code, _) = refused(&mut state, Set::EditDest(tcp(VIP), at("10.2.0.99:80"), direct));
     assert_eq!(code, Code::Invalid);

@@ -7,6 +7,7 @@
 //!     ARP ───────────────────────────────> own stack: answer, learn
 //!     ICMP ──────────────────────────────> own stack: neighbour discovery, echo
 //!     fragment ──> first one's way? ─────> as a whole packet; wait until it is known
+//!     SYN to a service the SYN proxy stands before ──> a cookie goes back
 //!     TCP, UDP ─> connection? ─ no ─> service? ─ yes ─> open
 //!                     │ yes              │ no                │
 //!                     v                  v                   v

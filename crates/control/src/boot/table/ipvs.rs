@@ -312,9 +312,12 @@ pub(super) const KEYS: &[Key] = &[
         "Whether shift and timestamps follow what servers use. With a key_file it is off unless said: another director cannot know what this one learned.",
         |c| &mut c.options.syn_proxy.learn,
     ),
-    switch("ipvs_defs/tcp/synproxy/synack_options/timestamp", "on", "Timestamps.", |c| {
-        &mut c.options.syn_proxy.timestamps
-    }),
+    switch(
+        "ipvs_defs/tcp/synproxy/synack_options/timestamp",
+        "on",
+        "Timestamps. Where servers decline them, the first client of a service, on each worker, was promised what it does not get: it is served without, which Linux accepts (RFC 7323 3.2 lets others refuse). With learning, later clients are promised none.",
+        |c| &mut c.options.syn_proxy.timestamps,
+    ),
     switch(
         "ipvs_defs/tcp/synproxy/synack_options/ecn",
         "off",
