@@ -29,7 +29,7 @@ use crate::pipeline::Cx;
 use crate::preface::{Changed, Preface};
 
 /// IP protocol of the header that has the option.
-const PROTOCOL: u8 = 248;
+const PROTOCOL: u8 = proto::UOA;
 
 /// The option's type: copied into fragments, of class control.
 const OPTION: u8 = 0x1f;

@@ -44,6 +44,8 @@ pub mod proto {
     pub const ICMPV6: u8 = 58;
     /// SCTP.
     pub const SCTP: u8 = 132;
+    /// The address of a client, before a datagram (UOA).
+    pub const UOA: u8 = 248;
 }
 
 #[inline(always)]

@@ -28,6 +28,8 @@ pub struct Quote {
     pub dport: u16,
     /// Bytes before the upper layer.
     pub header_len: usize,
+    /// Bytes of those that tell a server its client (UOA), which the client has not sent.
+    pub told: usize,
 }
 
 /// What a quoted packet shall say instead.
@@ -103,19 +105,39 @@ struct Outer {
     src: u128,
     dst: u128,
     header_len: usize,
+    told: usize,
 }
 
 impl Outer {
+    /// Reads a header, and the one behind it that tells a server its client.
     fn parse(bytes: &[u8], six: bool) -> Option<Outer> {
+        let outer = Outer::of_ip(bytes, six)?;
+        if outer.proto != proto::UOA {
+            return Some(outer);
+        }
+        let &[_, proto, high, low] = bytes.get(outer.header_len..)?.first_chunk::<4>()?;
+        let told = usize::from(u16::from_be_bytes([high, low]));
+        // Its own four bytes and an option, of datagrams.
+        let sound = proto == proto::UDP && told >= 4;
+        sound.then_some(Outer { proto, header_len: outer.header_len + told, told, ..outer })
+    }
+
+    fn of_ip(bytes: &[u8], six: bool) -> Option<Outer> {
         if six {
             let h = ipv6::Header::parse(bytes).filter(|h| h.version() == 6)?;
             let upper = ipv6::upper(bytes, h.next_header()).filter(|upper| !upper.later_fragment)?;
-            return Some(Outer { proto: upper.proto, src: h.src(), dst: h.dst(), header_len: upper.offset });
+            return Some(Outer {
+                proto: upper.proto,
+                src: h.src(),
+                dst: h.dst(),
+                header_len: upper.offset,
+                told: 0,
+            });
         }
         let h = ipv4::Header::parse(bytes)
             .filter(|h| h.version() == 4 && h.header_len() >= ipv4::LEN && !h.is_later_fragment())?;
         let (src, dst) = (h.src().into(), h.dst().into());
-        Some(Outer { proto: h.proto(), src, dst, header_len: h.header_len() })
+        Some(Outer { proto: h.proto(), src, dst, header_len: h.header_len(), told: 0 })
     }
 }
 
@@ -140,7 +162,7 @@ impl Quote {
     /// Reads a quote of the family `six` says; `None` when it is malformed, too short, not of TCP, UDP, SCTP or a query, or of a fragment other than
     /// the first.
     pub fn parse(bytes: &[u8], six: bool) -> Option<Quote> {
-        let Outer { proto, src, dst, header_len } = Outer::parse(bytes, six)?;
+        let Outer { proto, src, dst, header_len, told } = Outer::parse(bytes, six)?;
         let upper = bytes.get(header_len..)?.first_chunk::<LEAST>()?;
         let (sport, dport) = match (proto, six) {
             (proto::TCP | proto::UDP | proto::SCTP, _) => {
@@ -149,7 +171,7 @@ impl Quote {
             (proto::ICMP, false) | (proto::ICMPV6, true) => Query::parse(upper, six)?.ports(),
             _ => return None,
         };
-        Some(Quote { six, proto, src, dst, sport, dport, header_len })
+        Some(Quote { six, proto, src, dst, sport, dport, header_len, told })
     }
 
     /// Makes the quote in `bytes` say something else. The IPv4 header checksum stays as right or wrong as it was, and that of the
@@ -173,6 +195,26 @@ impl Quote {
         if let Some(l4) = bytes.get_mut(self.header_len..) {
             self.upper(l4, covered, new, whole_len);
         }
+    }
+
+    /// The same for a quote that tells a server its client: the header is that of the packet as the client sent it.
+    pub fn rewrite_untold(&self, bytes: &mut [u8], new: &Instead) -> Option<OtherHeader> {
+        self.rewrite(bytes, new);
+        let len = self.header_len - self.told;
+        let mut header = OtherHeader { bytes: [0; ipv6::LEN + FRAGMENT_LEN], len };
+        let h = header.bytes.get_mut(..len)?;
+        h.copy_from_slice(bytes.get(..len)?);
+        let (length, proto) = if self.six { (4, 6) } else { (2, 9) };
+        let word = |h: &[u8], at: usize| u16::from_be_bytes([h[at], h[at + 1]]);
+        let (old_len, old_proto) = (word(h, length), word(h, proto & !1));
+        let new_len = old_len.checked_sub(self.told as u16)?;
+        put(h, length, &new_len.to_be_bytes());
+        h[proto] = self.proto;
+        if !self.six {
+            let delta = Delta::default().word(old_len, new_len).word(old_proto, word(h, proto & !1));
+            sum(h, ipv4::at::CHECKSUM, |old| delta.apply(old));
+        }
+        Some(header)
     }
 
     /// The same towards the other family (RFC 7915 4.3, 5.3): what the quote carries is changed in `bytes`, and the header that belongs in
@@ -469,6 +511,9 @@ mod tests {
                 let mut copy = bytes.clone();
                 quote.rewrite(&mut copy, &INSTEAD);
                 prop_assert_eq!(copy.len(), bytes.len());
+                for header in [quote.rewrite_untold(&mut bytes.clone(), &INSTEAD), quote.rewrite_across(&mut bytes.clone(), &INSTEAD)] {
+                    prop_assert!(header.is_none_or(|header| header.bytes().len() >= ipv4::LEN));
+                }
             }
         }
     }

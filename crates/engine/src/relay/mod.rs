@@ -147,6 +147,9 @@ impl<P: Buffer> Lcore<P> {
         let ttl = plan.ttl(cx.snap);
         self.check_hop(pkt, parsed, ip, self.room(id, plan, ip, hop.mtu), ttl, cx, out)?;
         match plan {
+            Plan::Rewrite if error.quote.told > 0 => {
+                return self.relay_untold(error, id, dir, pkt, parsed, hop, ttl, cx);
+            }
             Plan::Rewrite => {}
             // The server has the address the error was sent to.
             Plan::Pass => return self.leave(pkt, parsed, ip, hop, cx),
@@ -172,6 +175,38 @@ impl<P: Buffer> Lcore<P> {
         self.leave(pkt, parsed, ip, hop, cx)
     }
 
+    /// The same where the packet told the server its client: the client hears of what it sent itself.
+    #[allow(clippy::too_many_arguments)] // the pipeline's own registers
+    fn relay_untold(
+        &mut self,
+        error: Error,
+        id: ConnId,
+        dir: Dir,
+        pkt: &mut P,
+        parsed: &Parsed,
+        hop: Egress,
+        ttl: Ttl,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
+        let (ip, mut report) = (&parsed.ip, error.report);
+        let receiver = self.conns.tuple(id, dir.opposite());
+        let instead = self.instead(id, dir, &receiver);
+        let class = ip.class(&pkt.data()[parsed.l3..]);
+        let at = parsed.l3 + usize::from(ip.header_len) + LEN;
+        let quote = &mut pkt.data_mut()[at..at + error.quoted];
+        if let Detail::Mtu(mtu) = &mut report.detail {
+            *mtu = mtu_before(or_likely(*mtu, quote), ip.six, error.quote.told as u32);
+        }
+        let Some(header) = error.quote.rewrite_untold(quote, &instead) else {
+            return drop(DropReason::IcmpQuote);
+        };
+        let ttl = ip.ttl - u8::from(ttl == Ttl::Count);
+        let new = New { ends: receiver.reversed(), report, header: header.bytes(), class, ttl };
+        let kept = Kept { skipped: error.quote.header_len, quoted: error.quoted };
+        let Some(parsed) = rebuild(pkt, parsed, kept, &new) else { return drop(DropReason::NoHeadroom) };
+        self.leave(pkt, &parsed, &parsed.ip, hop, cx)
+    }
+
     /// The same to the other family.
     #[allow(clippy::too_many_arguments)] // the pipeline's own registers
     fn relay_across(
@@ -189,7 +224,8 @@ impl<P: Buffer> Lcore<P> {
         let Some(mut report) = error.report.across(ip.six) else { return drop(DropReason::IcmpFamily) };
         let receiver = self.conns.tuple(id, dir.opposite());
         let instead = self.instead(id, dir, &receiver);
-        let (class, added) = (ip.class(&pkt.data()[parsed.l3..]), self.added(id, dir));
+        let (class, added) =
+            (ip.class(&pkt.data()[parsed.l3..]), self.added(id, dir) + error.quote.told as u32);
         let at = parsed.l3 + usize::from(ip.header_len) + LEN;
         let quote = &mut pkt.data_mut()[at..at + error.quoted];
         if let Detail::Mtu(mtu) = &mut report.detail {

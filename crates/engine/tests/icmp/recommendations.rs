@@ -2,11 +2,12 @@
 //! What the README lists and no other file shows.
 
 use engine::forward::Forwarding;
-use engine::sim::world::{DIRECTOR, PORT, V4, V6, ip};
+use engine::sim::world::{CLIENT, DIRECTOR, PORT, V4, V6, at, ip};
 use engine::verdict::DropReason;
+use packet::build;
 
 use super::matrix::{Case, Inside, both_directions, exchange, is_v4};
-use super::{error, error_seen, hop_older};
+use super::{error, error_seen, hop_older, ip_of};
 
 #[test]
 fn icmp_01_a_quote_is_read_header_by_header_and_eight_bytes_suffice() {
@@ -125,5 +126,32 @@ fn icmp_06_path_mtu_is_told_both_ways_with_and_without_syn_proxy() {
                 both_directions(&Case { inside, workers, ..Case::simple(Forwarding::FullNat, near, far) });
             }
         }
+    }
+}
+
+#[test]
+fn icmp_04_what_tells_a_server_its_client_is_not_in_the_clients_quote() {
+    for (near, far, mtu) in [(V4, V4, 1388), (V6, V6, 1376), (V6, V4, 1396), (V4, V6, 1368)] {
+        let case = Case::simple(Forwarding::FullNat, near, far);
+        let mut sim = case.sim();
+        let mut snap = sim.snap.clone();
+        snap.options.identity.uoa_trail = 1;
+        sim.publish(snap.index());
+        let request = build::udp((DIRECTOR, CLIENT), at(near.client, 40_000), at(near.vip, 80), b"payload");
+        sim.receive(0, PORT, &request);
+        let (request, forwarded) = (ip_of(&request), ip_of(&sim.sent_one()));
+        assert_eq!(forwarded[if is_v4(far) { 9 } else { 6 }], 248, "it tells");
+        let (router, kind) = if is_v4(far) { ("10.2.0.77", [3, 4]) } else { ("fd02::77", [2, 0]) };
+        let frame = error((DIRECTOR, [2; 6]), ip(router), ip(far.laddr), kind, 1400, &forwarded, 1000);
+        sim.receive(0, PORT, &case.side(false, frame));
+        let (src, dst, _, seen_mtu, quote) = error_seen(&sim.sent_one());
+        assert_eq!((src, dst, seen_mtu), (ip(near.vip), ip(near.client), mtu), "{near:?} {far:?}");
+        let mut expected = hop_older(request);
+        // Such datagrams go to servers of IPv4 without checksum.
+        if is_v4(far) {
+            let at = if is_v4(near) { 26 } else { 46 };
+            expected[at..at + 2].fill(0);
+        }
+        assert_eq!(quote, expected);
     }
 }
