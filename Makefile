@@ -75,7 +75,8 @@ REMAP   = --remap-path-prefix=$(CURDIR)=/usr/src/dpvs-rs --remap-path-prefix=$(T
 
 .PHONY: packed
 packed: deps
-	RUSTFLAGS="$(REMAP)" $(CARGO) build --release --locked --target-dir $(PACKED) -p dpvsd -p ipvsadm -p dpip -p keepalived-conf
+	RUSTFLAGS="$(REMAP)" CFLAGS="-ffile-prefix-map=$(CURDIR)=/usr/src/dpvs-rs -ffile-prefix-map=$(TARGET)=/usr/src/dpvs-rs/target" \
+	  $(CARGO) build --release --locked --target-dir $(PACKED) -p dpvsd -p ipvsadm -p dpip -p keepalived-conf
 
 ## deb: a package for Debian, in target/packages
 .PHONY: deb
@@ -114,8 +115,8 @@ unit: deps
 ## lab: end-to-end tests in network namespaces, with the release binaries
 .PHONY: lab
 lab: build test-deps
-	$(CARGO) test --release --locked -p $(LAB) --no-run
-	$(AS_ROOT) $(shell command -v $(CARGO)) test --release --locked -p $(LAB) -- --test-threads=1
+	$(CARGO) test --locked -p $(LAB) --no-run
+	$(AS_ROOT) env DPVS_BIN_DIR=$(TARGET)/release $(shell command -v $(CARGO)) test --locked -p $(LAB) -- --test-threads=1
 
 ## docs: documentation of every crate, every warning an error; manual pages
 .PHONY: docs
