@@ -35,6 +35,8 @@ pub struct Sim {
     pub stations: HashMap<IpAddr, Mac>,
     /// Whether the host's own stack takes packets.
     pub kernel: bool,
+    /// The frames it took, in the order it got them.
+    pub handed: Vec<Vec<u8>>,
     /// Frames it was shown although they ended in the director.
     pub shown: usize,
     rings: Vec<VecDeque<(PortId, Frame)>>,
@@ -45,6 +47,7 @@ pub struct Sim {
 #[derive(Default)]
 struct Outbox {
     kernel: bool,
+    handed: Vec<Vec<u8>>,
     shown: usize,
     sent: Vec<(PortId, Frame)>,
     redirected: Vec<(LcoreId, PortId, Frame)>,
@@ -57,7 +60,11 @@ impl Sink<Frame> for Outbox {
     }
 
     fn kernel(&mut self, pkt: Frame, _: PortId) -> Result<(), Frame> {
-        if self.kernel { Ok(()) } else { Err(pkt) }
+        if !self.kernel {
+            return Err(pkt);
+        }
+        self.handed.push(pkt.data().to_vec());
+        Ok(())
     }
 
     fn show_kernel(&mut self, _: &Frame, _: PortId) {
@@ -91,6 +98,7 @@ impl Sim {
             now: Tick(1_000_000),
             stations: HashMap::new(),
             kernel: false,
+            handed: Vec::new(),
             shown: 0,
             rings: (0..workers).map(|_| VecDeque::new()).collect(),
             wire: Vec::new(),
@@ -187,6 +195,7 @@ impl Sim {
 
     fn dispatch(&mut self, at: usize, out: Outbox) {
         self.shown += out.shown;
+        self.handed.extend(out.handed);
         for (to, port, frame) in out.redirected {
             self.rings[to.index()].push_back((port, frame));
         }

@@ -14,6 +14,8 @@ mod recommendations;
 mod requirements;
 #[path = "../seen/mod.rs"]
 mod seen;
+#[path = "../table/mod.rs"]
+mod table;
 mod tunnels;
 
 use engine::sim::Sim;

@@ -15,6 +15,8 @@ mod requirements;
 #[path = "../seen/mod.rs"]
 mod seen;
 mod strength;
+#[path = "../table/mod.rs"]
+mod table;
 
 use engine::sim::Sim;
 use engine::sim::world::{self, CLIENT, DIRECTOR, Names, PORT, V4, V6, at};

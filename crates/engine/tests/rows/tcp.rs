@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//! States and numbers: rows 50 to 65.
+
+use crate::*;
+
+#[test]
+fn row054_active_connections_are_the_established_ones() {
+    for names in [V4, V6] {
+        let mut tcp = Tcp::ask(world::sim(1), names, 40_000);
+        let counts = |tcp: &Tcp| {
+            let all = tcp.sim.lcores[0].dest_counters();
+            all.iter()
+                .fold((0, 0), |(active, inactive), dest| (active + dest.active, inactive + dest.inactive))
+        };
+        assert_eq!(counts(&tcp), (0, 1), "half open");
+        tcp.server(5000, SYN | ACK, b"");
+        tcp.client(1001, ACK, b"");
+        assert_eq!(counts(&tcp), (1, 0));
+        tcp.client(1001, FIN | ACK, b"");
+        assert_eq!(counts(&tcp), (0, 1), "closing");
+        tcp.sim.pass(10_000);
+        assert_eq!(counts(&tcp), (0, 0));
+    }
+}
+
+#[test]
+fn row059_numbers_go_round_at_the_end_of_their_range() {
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let (client, vip) = (at(names.client, 40_000), at(names.vip, 80));
+        let syn = Segment { seq: u32::MAX - 1, flags: SYN, ..Segment::default() };
+        sim.receive(0, PORT, &from_client(client, vip, syn));
+        let syn = see(&sim.sent_one());
+        let isn = syn.tcp().sequence_number;
+        let answer =
+            Segment { seq: u32::MAX, ack: isn.wrapping_add(1), flags: SYN | ACK, ..Segment::default() };
+        sim.receive(0, PORT, &tagged(build::tcp((DIRECTOR, syn.dst_mac), syn.dst, syn.src, answer)));
+        let back = see(&sim.sent_one());
+        assert_eq!((back.tcp().sequence_number, back.tcp().acknowledgment_number), (u32::MAX, u32::MAX));
+        let data = Segment { seq: u32::MAX, ack: 0, flags: ACK, payload: b"over", ..Segment::default() };
+        sim.receive(0, PORT, &from_client(client, vip, data));
+        let there = see(&sim.sent_one());
+        assert_eq!(
+            (there.tcp().sequence_number, there.tcp().acknowledgment_number),
+            (isn.wrapping_add(1), 0)
+        );
+        let last = Segment { seq: 0, ack: isn.wrapping_add(5), flags: ACK, ..Segment::default() };
+        sim.receive(0, PORT, &tagged(build::tcp((DIRECTOR, syn.dst_mac), syn.dst, syn.src, last)));
+        assert_eq!(see(&sim.sent_one()).tcp().acknowledgment_number, 3);
+    }
+}
