@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_given_back_comes_last() {
+    fn row079_a_port_given_back_comes_last() {
         let mut leases = Leases::default();
         let first = lease(&mut leases, 80).expect("all free");
         leases.release(first);

@@ -67,7 +67,7 @@ impl Tcp {
 }
 
 #[test]
-fn a_tcp_connection_is_translated_in_both_directions() {
+fn row066_a_tcp_connection_is_translated_in_both_directions() {
     for (names, (workers, client_at, server_at)) in [V4, V6].iter().flat_map(|&n| PATHS.map(|p| (n, p))) {
         let mut sim = world::sim(workers);
         let tcp = Tcp::open(&mut sim, names, 40_000, (client_at, server_at));
@@ -345,7 +345,7 @@ fn a_service_without_server_or_local_address_drops() {
 }
 
 #[test]
-fn a_full_table_refuses_new_connections_and_keeps_the_old() {
+fn row036_a_full_table_refuses_new_connections_and_keeps_the_old() {
     let mut sim = Sim::new(1, 4, world::snapshot());
     sim.stations = world::sim(1).stations;
     let connections: Vec<Tcp> = (0..4).map(|n| Tcp::open(&mut sim, V4, 40_000 + n, (0, 0))).collect();

@@ -43,7 +43,7 @@ fn each(mut act: impl FnMut(Names, (u16, usize, usize))) {
 }
 
 #[test]
-fn nat_changes_the_servers_side_only_and_no_numbers() {
+fn row069_nat_changes_the_servers_side_only_and_no_numbers() {
     each(|names, (workers, client_at, server_at)| {
         let mut sim = sim(workers, Forwarding::Nat);
         let (client, vip, server) = (at(names.client, 40_001), at(names.vip, 80), at(names.servers[0], 8080));

@@ -44,7 +44,7 @@ fn answer(sim: &mut Sim, worker: usize, server: usize, from: SocketAddr, to: Soc
 }
 
 #[test]
-fn every_datagram_of_a_flow_goes_to_the_next_server() {
+fn row047_every_datagram_of_a_flow_goes_to_the_next_server() {
     for names in [V4, V6] {
         for forwarding in [Forwarding::FullNat, Forwarding::Nat, Forwarding::DirectRouting] {
             let mut sim = sim(1, forwarding);

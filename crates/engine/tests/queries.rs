@@ -522,7 +522,7 @@ fn pings_cross_families() {
 }
 
 #[test]
-fn hosts_behind_snat_ping_the_outside_with_the_same_identifier() {
+fn row073_hosts_behind_snat_ping_the_outside_with_the_same_identifier() {
     for names in [V4, V6] {
         for (workers, host_at, remote_at) in PATHS {
             let mut snap = snapshot(Forwarding::Snat, |svc| {

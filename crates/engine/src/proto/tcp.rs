@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_without_any_flag_closes() {
+    fn row052_a_segment_without_any_flag_closes() {
         assert_eq!(State::Established.next(Side::Client, Event::of(0)), State::Close);
     }
 

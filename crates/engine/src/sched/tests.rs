@@ -82,7 +82,7 @@ fn rr_takes_turns_and_skips_weight_zero() {
 }
 
 #[test]
-fn wrr_gives_the_cycle_of_lvs() {
+fn row147_wrr_gives_the_cycle_of_lvs() {
     assert_eq!(picks(&snapshot(Scheduler::Wrr, &[4, 3, 2]), 0, 9), [0, 0, 1, 0, 1, 2, 0, 1, 2]);
     assert_eq!(picks(&snapshot(Scheduler::Wrr, &[20, 0, 10]), 0, 6), [0, 0, 2, 0, 0, 2]);
 }
@@ -111,7 +111,7 @@ fn nq_lets_nobody_idle() {
 }
 
 #[test]
-fn fo_takes_the_greatest_weight_and_of_equals_the_first() {
+fn row150_fo_takes_the_greatest_weight_and_of_equals_the_first() {
     assert_eq!(picks(&snapshot(Scheduler::Fo, &[1, 7, 7]), 2, 3), [1, 1, 1]);
 }
 
