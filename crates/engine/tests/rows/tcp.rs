@@ -49,3 +49,32 @@ fn row059_numbers_go_round_at_the_end_of_their_range() {
         assert_eq!(see(&sim.sent_one()).tcp().acknowledgment_number, 3);
     }
 }
+
+#[test]
+fn row055_timestamps_are_taken_out_of_the_clients_syn_and_nothing_else() {
+    let options = [2, 4, 5, 0xa0, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let syn = Segment { seq: 1000, flags: SYN, options: &options, ..Segment::default() };
+        sim.receive(0, PORT, &from_client(at(names.client, 40_000), at(names.vip, 80), syn));
+        let seen = see(&sim.sent_one());
+        assert_eq!(seen.options(), [2, 4, 5, 0xa0, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 7]);
+    }
+}
+
+#[test]
+fn row056_the_first_number_is_replaced_once_and_a_syn_sent_again_has_the_same() {
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let syn = Segment { seq: 1000, flags: SYN, ..Segment::default() };
+        let frame = from_client(at(names.client, 40_000), at(names.vip, 80), syn);
+        sim.receive(0, PORT, &frame);
+        let first = see(&sim.sent_one());
+        sim.pass(1_000);
+        sim.receive(0, PORT, &frame);
+        let again = see(&sim.sent_one());
+        assert_ne!(first.tcp().sequence_number, 1000);
+        let tell = |seen: &Seen| (seen.src, seen.dst, seen.tcp().sequence_number);
+        assert_eq!((tell(&again), sim.conns()), (tell(&first), 1));
+    }
+}
