@@ -37,15 +37,26 @@ fn datagram(sim: &mut Sim, to: &str, port: u16) {
     sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), at(V4.client, 4000), at(to, port), b"q"));
 }
 
-#[test]
-fn row032_segments_that_no_service_wants_are_dropped_at_addresses_of_tcp_services() {
-    for (defend, only, drops) in [(false, None, 0), (true, None, 3), (true, Some(Transport::Udp), 0)] {
+/// Drops of a SYN and of others at a port of a virtual address that no service has; what is not dropped is the host's.
+fn refused(flags: &[u8], drops: u64) {
+    for (defend, only, drops) in [(false, None, 0), (true, None, drops), (true, Some(Transport::Udp), 0)] {
         let mut sim = sim(defend, only);
-        for flags in [SYN, FIN | ACK, ACK] {
+        for &flags in flags {
             segment(&mut sim, 81, flags);
         }
-        assert_eq!((sim.drops(DropReason::DefenceTcp), handed(&sim)), (drops, 3 - drops));
+        let rest = flags.len() as u64 - drops;
+        assert_eq!((sim.drops(DropReason::DefenceTcp), handed(&sim)), (drops, rest));
     }
+}
+
+#[test]
+fn row031_syns_that_no_service_wants_are_dropped_at_addresses_of_tcp_services() {
+    refused(&[SYN], 1);
+}
+
+#[test]
+fn row032_other_segments_that_no_service_wants_are_dropped_there_too() {
+    refused(&[FIN | ACK, ACK, FIN, 0], 4);
 }
 
 #[test]

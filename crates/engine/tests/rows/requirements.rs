@@ -7,9 +7,9 @@ use crate::table;
 const ELSEWHERE: std::ops::RangeInclusive<u32> = 91..=133;
 
 /// Rows that named tests show, none of them by this number yet. A row leaves this list when it gets one; none comes back.
-const UNNUMBERED: [u32; 32] = [
-    23, 26, 28, 29, 30, 31, 34, 35, 41, 49, 50, 53, 57, 63, 67, 70, 71, 74, 75, 76, 78, 80, 81, 86, 87, 88,
-    90, 139, 146, 148, 151, 157,
+const UNNUMBERED: [u32; 31] = [
+    23, 26, 28, 29, 30, 34, 35, 41, 49, 50, 53, 57, 63, 67, 70, 71, 74, 75, 76, 78, 80, 81, 86, 87, 88, 90,
+    139, 146, 148, 151, 157,
 ];
 
 #[test]
