@@ -109,13 +109,30 @@ impl<'a> Entrance<'a> {
             return Err(DropReason::OtherHost);
         }
         let bytes = &data[parsed.l3..];
-        // Worked with in registers; reading back what was just written would wait for it.
-        let ip = match kind {
-            ether::IPV4 => l3::accept4(bytes, pkt.rx().l3_csum, link.rx_csum)?,
-            ether::IPV6 => l3::accept6(bytes)?,
-            ether::ARP => return Ok(Kind::Arp),
-            _ => return Ok(Kind::Foreign),
-        };
+        match kind {
+            ether::IPV4 => {
+                let ip = l3::accept4(bytes, pkt.rx().l3_csum, link.rx_csum)?;
+                self.sort::<4>(bytes, ip, group, link, conns, parsed)
+            }
+            ether::IPV6 => self.sort::<6>(bytes, l3::accept6(bytes)?, group, link, conns, parsed),
+            ether::ARP => Ok(Kind::Arp),
+            _ => Ok(Kind::Foreign),
+        }
+    }
+
+    /// What an accepted IP packet is. For each family by itself, so that a tuple is made in its place and not in a place for either; `ip`
+    /// is worked with in registers: reading back what was just written would wait for it.
+    #[inline(always)]
+    fn sort<const FAMILY: u8>(
+        &self,
+        bytes: &[u8],
+        ip: Ip,
+        group: bool,
+        link: &Link,
+        conns: &ConnTable,
+        parsed: &mut Parsed,
+    ) -> Result<Kind, DropReason> {
+        let ip = Ip { six: FAMILY == 6, ..ip };
         parsed.ip = ip;
         if ip.proto == if ip.six { proto::ICMPV6 } else { proto::ICMP } {
             return Ok(if ip.fragment && !group { Kind::Fragment } else { Kind::Icmp });

@@ -125,7 +125,7 @@ fn with(own: &[u8], old: &[u8], most: usize) -> Option<ArrayVec<u8, MOST>> {
     }
     // What pads goes first, then what the client can do without.
     let mut kept: ArrayVec<(u8, &[u8]), MOST> = ArrayVec::new();
-    let listed = tcp::options(old).filter(|(kind, _)| *kind != KIND);
+    let listed = tcp::options(old).places().filter(|(kind, _)| *kind != KIND);
     kept.extend(listed.take(MOST).map(|(kind, at)| (kind, &old[at])));
     let bytes = |kept: &[(u8, &[u8])]| kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
     let room = (most & !3).checked_sub(own.len());

@@ -3,6 +3,7 @@
 
 use packet::{checksum, ipv4, ipv6, proto, sctp, tcp, udp};
 
+use crate::conn::Tuple;
 use crate::l3::Ip;
 
 /// Whether the TCP, UDP or SCTP checksum of a packet is right; `bytes` begin with the IP header. A UDP datagram over IPv4 may have none
@@ -17,6 +18,16 @@ pub fn checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
         return !ip.six;
     }
     pseudo(bytes, ip).is_some_and(|pseudo| checksum::fold(pseudo + checksum::sum(covered(l4, ip))) == 0xffff)
+}
+
+/// Whether the checksum of a whole TCP segment between these ends is right.
+#[inline(always)]
+pub fn tcp_checksum_ok(flow: &Tuple, segment: &[u8]) -> bool {
+    let pseudo = match *flow {
+        Tuple::V4(t) => checksum::pseudo4(t.src, t.dst, proto::TCP, segment.len()),
+        Tuple::V6(t) => checksum::pseudo6(t.src, t.dst, proto::TCP, segment.len()),
+    };
+    checksum::fold(pseudo + checksum::sum(segment)) == 0xffff
 }
 
 /// Computes the TCP, UDP or SCTP checksum of a packet anew.

@@ -45,7 +45,8 @@ impl<P: Buffer> Lcore<P> {
         let Some(l4) = pkt.data_mut().get_mut(range) else { return };
         let Some(header) = tcp::Header::parse(l4) else { return };
         let options = &l4[tcp::LEN..header.header_len()];
-        let found = tcp::options(options).find(|(kind, at)| *kind == tcp::option::MSS && at.len() == 4);
+        let found =
+            tcp::options(options).places().find(|(kind, at)| *kind == tcp::option::MSS && at.len() == 4);
         let Some((_, at)) = found else { return };
         let at = tcp::LEN + at.start + 2;
         let said = u16::from_be_bytes([l4[at], l4[at + 1]]);

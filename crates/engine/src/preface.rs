@@ -493,12 +493,7 @@ impl<P: Buffer> Lcore<P> {
 
 /// The echo of a segment's timestamps.
 fn tsecr(options: &[u8]) -> u32 {
-    tcp::options(options)
-        .find(|(kind, at)| *kind == tcp::option::TIMESTAMPS && at.len() == 10)
-        .and_then(|(_, at)| {
-            options.get(at.start + 6..at.end)?.first_chunk().map(|echo| u32::from_be_bytes(*echo))
-        })
-        .unwrap_or(0)
+    offer::timestamps(options).map_or(0, |(_, echo)| echo)
 }
 
 fn segment_resets(l4: &[u8]) -> bool {

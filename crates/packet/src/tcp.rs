@@ -119,19 +119,49 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Positions and lengths of the options in `options`, padding left out; ends at the first malformed one.
-pub fn options(options: &[u8]) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while options.get(at) == Some(&option::NOP) {
-            at += 1;
+/// Kinds and values of the options in `list`, padding left out; ends at the first malformed one.
+#[inline(always)]
+pub fn options(list: &[u8]) -> Options<'_> {
+    Options { list, rest: list }
+}
+
+/// A walk over options: see [`options`].
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    list: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Options<'a> {
+    /// The options with their places in the list, kind and length included, instead of their values.
+    #[inline(always)]
+    pub fn places(mut self) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> {
+        std::iter::from_fn(move || {
+            let (kind, value) = self.next()?;
+            let end = self.list.len() - self.rest.len();
+            Some((kind, end - value.len() - 2..end))
+        })
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u8, &'a [u8]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        loop {
+            match *self.rest {
+                [option::NOP, ref rest @ ..] => self.rest = rest,
+                [option::END, ..] => return None,
+                [kind, len, ref rest @ ..] => {
+                    let (value, rest) = rest.split_at_checked(usize::from(len).checked_sub(2)?)?;
+                    self.rest = rest;
+                    return Some((kind, value));
+                }
+                _ => return None,
+            }
         }
-        let kind = *options.get(at).filter(|&&kind| kind != option::END)?;
-        let len = usize::from(*options.get(at + 1)?);
-        let range = at..at + len;
-        at = range.end;
-        (len >= 2 && range.end <= options.len()).then_some((kind, range))
-    })
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +171,10 @@ mod tests {
     #[test]
     fn options_are_walked_and_padding_is_skipped() {
         let list = [2, 4, 5, 0xb4, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 9];
-        let seen: Vec<_> = options(&list).collect();
+        let seen: Vec<_> = options(&list).places().collect();
         assert_eq!(seen, [(option::MSS, 0..4), (option::TIMESTAMPS, 6..16)]);
+        let values: Vec<_> = options(&list).collect();
+        assert_eq!(values, [(option::MSS, &[5, 0xb4][..]), (option::TIMESTAMPS, &[0, 0, 0, 1, 0, 0, 0, 2])]);
     }
 
     #[test]

@@ -109,7 +109,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("SYNPROXY_LIMITED", "answers not sent: see synack_rate and reset_rate in dpvs.conf"),
     ("SYNPROXY_OK_ACK", "ACKs that proved their client"),
     ("SYNPROXY_BAD_ACK", "ACKs that never were a cookie: a flood, a scan, or a lost connection"),
-    ("SYNPROXY_EXPIRED_ACK", "ACKs whose cookie is older than two minutes"),
+    (
+        "SYNPROXY_EXPIRED_ACK",
+        "ACKs whose cookie is older than two minutes; counted as bad while resets are limited",
+    ),
     ("SYNPROXY_NULL_ACK", "ACKs without data where defer_rs_syn waits for data"),
     ("SYNPROXY_RESET", "resets sent for bad ACKs"),
     ("SYNPROXY_RS_ERROR", "SYNs to servers that had to be repeated"),

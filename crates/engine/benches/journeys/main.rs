@@ -6,7 +6,8 @@
 //! this thread was on a processor, so that a busy machine costs precision and not truth; cycles are that times the processor's
 //! nominal frequency. A cell is the median of the rounds, and the spread is shown beside it.
 //!
-//! `cargo bench -p engine` for the table; `-- --quick` for a smoke run; `-- NAME` for journeys whose name contains NAME.
+//! `cargo bench -p engine` for the table; `-- --quick` for a smoke run; `-- TEXT` for journeys whose name
+//! and family ("syn to syn-ack 4") contain TEXT.
 
 mod device;
 mod memory;
@@ -112,7 +113,8 @@ fn main() -> std::io::Result<()> {
         "{:<18} {:>2} {:>11} {:>8} {:>8} {:>15} {:>7} {:>7}",
         "journey", "ip", "connections", "ns", "cycles", "spread", "budget", "device"
     );
-    for journey in JOURNEYS.iter().filter(|journey| wanted.is_none_or(|name| journey.name.contains(name))) {
+    let label = |journey: &Journey| format!("{} {}", journey.name, journey.family.digit());
+    for journey in JOURNEYS.iter().filter(|journey| wanted.is_none_or(|name| label(journey).contains(name))) {
         for &connections in effort.connections {
             // Cookies are good for a minute: with few connections that come and go, the bench takes longer.
             if journey.traffic == Traffic::Proxied(Asking::GoodAck) && connections < 100_000 {

@@ -69,6 +69,7 @@ impl Tuple {
     }
 
     /// Where the packet comes from.
+    #[inline(always)]
     pub fn source(&self) -> SocketAddr {
         match self {
             Tuple::V4(t) => SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(t.src)), t.sport),
@@ -112,6 +113,7 @@ impl Tuple {
     }
 
     /// The same flow seen from the other side.
+    #[inline(always)]
     pub fn reversed(&self) -> Tuple {
         match *self {
             Tuple::V4(t) => Tuple::V4(Tuple4 { src: t.dst, dst: t.src, sport: t.dport, dport: t.sport }),

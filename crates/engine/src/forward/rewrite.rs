@@ -147,7 +147,7 @@ fn rewrite_options(l4: &mut [u8], conn: &Conn, dir: Dir) {
         Dir::Outbound => tcp::option::SACK,
     };
     let Some((_, at)) =
-        l4.get(tcp::LEN..end).and_then(|list| tcp::options(list).find(|(kind, _)| *kind == wanted))
+        l4.get(tcp::LEN..end).and_then(|list| tcp::options(list).places().find(|(kind, _)| *kind == wanted))
     else {
         return;
     };

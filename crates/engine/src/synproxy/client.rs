@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use packet::{Buffer, Csum, tcp};
 
 use super::config::Config;
-use super::cookie::{Claim, Proof, Unproven, slot};
+use super::cookie::{Claim, Proof, slot};
 use super::offer::{self, MAX_WSCALE, Offer, Said};
 use super::segment::Segment;
 use super::session::{Phase, Session, Stamps};
@@ -42,9 +42,17 @@ struct Fields {
     timestamps: Option<(u32, u32)>,
 }
 
+impl Fields {
+    /// What they claim if they answer a cookie.
+    #[inline(always)]
+    fn claim(&self) -> Claim {
+        Claim { isn: self.seq.wrapping_sub(1), cookie: self.ack.wrapping_sub(1), timestamps: self.timestamps }
+    }
+}
+
 impl<P: Buffer> Lcore<P> {
     /// A client's SYN to a service behind the proxy: answered at once, in its own buffer, and nothing remembered.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn answer_syn(
         &mut self,
         pkt: &mut P,
@@ -52,26 +60,42 @@ impl<P: Buffer> Lcore<P> {
         svc: &Service,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
+        match received.probe.tuple {
+            Tuple::V4(_) => self.answer_syn_of::<4>(pkt, received, svc, cx),
+            Tuple::V6(_) => self.answer_syn_of::<6>(pkt, received, svc, cx),
+        }
+    }
+
+    /// [`Lcore::answer_syn`] of one family, so that what depends on it is decided once and not at every step.
+    #[inline(never)]
+    fn answer_syn_of<const FAMILY: u8>(
+        &mut self,
+        pkt: &mut P,
+        received: Received<'_>,
+        svc: &Service,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
+        let flow = of_family::<FAMILY>(&received.probe.tuple)?;
         self.proxy.count(svc.id).syn += 1;
         if svc.weights.0 == 0 {
             self.proxy.count(svc.id).no_dest += 1;
             return drop(DropReason::NoDest);
         }
-        let Received { parsed, ip, probe, link } = received;
-        check_ends(&probe.tuple)?;
-        let bytes = &pkt.data()[parsed.l3..];
-        if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
+        let Received { parsed, ip, link, .. } = received;
+        check_ends(&flow)?;
+        let Some(segment) = segment(&pkt.data()[parsed.l3..], ip) else { return drop(DropReason::L4Header) };
+        if !vouched(pkt, link) && !l4::tcp_checksum_ok(&flow, segment) {
             return drop(DropReason::L4Checksum);
         }
         let config = &cx.snap.options.syn_proxy;
-        let Some((header, options)) = split(bytes, ip) else { return drop(DropReason::L4Header) };
+        let Some((header, options)) = split(segment) else { return drop(DropReason::L4Header) };
         let accurate = header.accurate_ecn();
         let (seq, flags) = (header.seq(), header.flags());
         let Some(offer) = offer::read(options, flags, accurate) else {
             return drop(DropReason::SynProxyOption);
         };
         let rate = config.synack_rate;
-        if rate != 0 && !self.proxy.syn_acks.allows(probe.tuple.source().ip(), rate, cx.now) {
+        if rate != 0 && !self.proxy.syn_acks.allows(flow.source().ip(), rate, cx.now) {
             self.proxy.count(svc.id).limited += 1;
             return drop(DropReason::SynProxyLimited);
         }
@@ -84,11 +108,11 @@ impl<P: Buffer> Lcore<P> {
             tsval: offer.tsval.filter(|_| announced.timestamps),
             ecn: offer.ecn && config.ecn && offer.tsval.is_some() && announced.timestamps,
         };
-        let cookie = self.proxy.cookies.make(&probe.tuple, seq, &agreed, now);
+        let cookie = self.proxy.cookies.make(&flow, seq, &agreed, now);
         // Where segments tell the client's address, they need room for it.
         let tells = cx.snap.options.identity.toa && svc.proxy_protocol.is_none();
-        let added = if tells { option_len(ip.six) } else { 0 };
-        let mss = config.mss.min(link.mtu.saturating_sub(headers(ip) + added));
+        let added = if tells { option_len(FAMILY == 6) } else { 0 };
+        let mss = config.mss.min(link.mtu.saturating_sub(headers(FAMILY == 6) + added));
         let said = Said {
             // Who says nothing gets nothing said: the answer must not be longer than the question.
             mss: offer.mss.map(|_| mss),
@@ -103,7 +127,7 @@ impl<P: Buffer> Lcore<P> {
             false => (u32::from(mss) * u32::from(config.max_ack_saved)).min(0xffff) as u16,
         };
         let answer = Segment {
-            tuple: probe.tuple.reversed(),
+            tuple: flow.reversed(),
             seq: cookie.isn,
             ack: seq.wrapping_add(1),
             flags: tcp::flag::SYN | tcp::flag::ACK | ecn,
@@ -119,7 +143,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// A client's segment without a connection, to a service behind the proxy: the proof that it received our SYN-ACK, or nothing.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn check_ack(
         &mut self,
         pkt: &mut P,
@@ -128,39 +152,62 @@ impl<P: Buffer> Lcore<P> {
         cx: Cx<'_>,
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
-        let Received { parsed, ip, probe, link } = received;
-        check_ends(&probe.tuple)?;
-        let bytes = &pkt.data()[parsed.l3..];
-        let Some(fields) = fields(bytes, ip) else { return drop(DropReason::L4Header) };
-        if !vouched(pkt, link) && !l4::checksum_ok(bytes, ip) {
-            return drop(DropReason::L4Checksum);
-        }
-        let proof = self.prove(&probe.tuple, &fields, cx);
-        if cx.snap.options.syn_proxy.defer_rs_syn && fields.payload == 0 && proof.is_ok() {
-            self.proxy.count(svc.id).null_ack += 1;
-            return drop(DropReason::SynProxyNullAck);
-        }
-        match proof {
-            Ok(proof) => self.admit(&fields, proof, received, svc, cx, out),
-            Err(unproven) => {
-                let counters = self.proxy.count(svc.id);
-                match unproven {
-                    Unproven::Expired => counters.expired_ack += 1,
-                    Unproven::Forged => counters.bad_ack += 1,
-                }
-                self.reset_client(pkt, received, svc, &fields, cx)
-            }
+        match received.probe.tuple {
+            Tuple::V4(_) => self.check_ack_of::<4>(pkt, received, svc, cx, out),
+            Tuple::V6(_) => self.check_ack_of::<6>(pkt, received, svc, cx, out),
         }
     }
 
-    #[inline(always)]
-    fn prove(&mut self, flow: &Tuple, fields: &Fields, cx: Cx<'_>) -> Result<Proof, Unproven> {
-        let claim = Claim {
-            isn: fields.seq.wrapping_sub(1),
-            cookie: fields.ack.wrapping_sub(1),
-            timestamps: fields.timestamps,
+    /// [`Lcore::check_ack`] of one family. What proves nothing is answered with a reset (RFC 9293 3.10.7.1) in its own buffer.
+    #[inline(never)]
+    fn check_ack_of<const FAMILY: u8>(
+        &mut self,
+        pkt: &mut P,
+        received: Received<'_>,
+        svc: &Service,
+        cx: Cx<'_>,
+        out: &mut impl Sink<P>,
+    ) -> Step<Verdict> {
+        let flow = of_family::<FAMILY>(&received.probe.tuple)?;
+        let Received { parsed, ip, link, .. } = received;
+        check_ends(&flow)?;
+        let Some(segment) = segment(&pkt.data()[parsed.l3..], ip) else { return drop(DropReason::L4Header) };
+        let Some(fields) = fields(segment) else { return drop(DropReason::L4Header) };
+        if !vouched(pkt, link) && !l4::tcp_checksum_ok(&flow, segment) {
+            return drop(DropReason::L4Checksum);
+        }
+        let config = &cx.snap.options.syn_proxy;
+        let now = config.unix_ms(cx.now);
+        if let Some(proof) = self.proxy.cookies.check(&flow, &fields.claim(), now) {
+            if config.defer_rs_syn && fields.payload == 0 {
+                self.proxy.count(svc.id).null_ack += 1;
+                return drop(DropReason::SynProxyNullAck);
+            }
+            return self.admit(&fields, proof, received, svc, cx, out);
+        }
+        let answered = self.proxy.resets.allows(flow.source().ip(), config.reset_rate, cx.now);
+        // Looked at only where somebody is answered: a flood shall cost one hash.
+        let late = answered && self.proxy.cookies.is_late(&flow, &fields.claim(), now);
+        let counters = self.proxy.count(svc.id);
+        *if late { &mut counters.expired_ack } else { &mut counters.bad_ack } += 1;
+        if !answered {
+            counters.limited += 1;
+            return drop(DropReason::SynProxyBadAck);
+        }
+        let reset = Segment {
+            tuple: flow.reversed(),
+            seq: fields.ack,
+            ack: 0,
+            flags: tcp::flag::RST,
+            window: 0,
+            options: Said::default(),
+            ttl: config.ttl,
         };
-        self.proxy.cookies.check(flow, &claim, cx.snap.options.syn_proxy.unix_ms(cx.now))
+        if !reset.answer(pkt, parsed.l3, ip) {
+            return drop(DropReason::SynProxyBadAck);
+        }
+        self.proxy.count(svc.id).reset += 1;
+        Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 
     /// Opens the connection of a client that has proved itself, and asks its server.
@@ -240,7 +287,7 @@ impl<P: Buffer> Lcore<P> {
     ) -> Step<Verdict> {
         let Received { parsed, ip, link, .. } = received;
         let bytes = &pkt.data()[parsed.l3..];
-        let Some(fields) = fields(bytes, ip) else { return drop(DropReason::L4Header) };
+        let Some(fields) = segment(bytes, ip).and_then(fields) else { return drop(DropReason::L4Header) };
         if fields.flags & (tcp::flag::ACK | tcp::flag::RST) == 0 {
             return drop(DropReason::NotSyn);
         }
@@ -294,7 +341,7 @@ impl<P: Buffer> Lcore<P> {
             return Continue(());
         }
         let bytes = &pkt.data()[parsed.l3..];
-        let Some(fields) = fields(bytes, ip) else { return Continue(()) };
+        let Some(fields) = segment(bytes, ip).and_then(fields) else { return Continue(()) };
         let Some(session) = self.session(id) else { return Continue(()) };
         let same = session.cookie == fields.ack.wrapping_sub(1) || session.is_own(fields.seq, fields.ack);
         let expected = session.heard[Dir::Outbound as usize].ack;
@@ -303,7 +350,10 @@ impl<P: Buffer> Lcore<P> {
         if same || !plain {
             return Continue(());
         }
-        let Ok(proof) = self.prove(&probe.tuple, &fields, cx) else { return Continue(()) };
+        let now = cx.snap.options.syn_proxy.unix_ms(cx.now);
+        let Some(proof) = self.proxy.cookies.check(&probe.tuple, &fields.claim(), now) else {
+            return Continue(());
+        };
         let counters = self.proxy.count(svc.id);
         counters.reused += 1;
         match state {
@@ -324,37 +374,6 @@ impl<P: Buffer> Lcore<P> {
         }
     }
 
-    /// Answers a segment that proves nothing with a reset (RFC 9293 3.10.7.1), in its own buffer.
-    fn reset_client(
-        &mut self,
-        pkt: &mut P,
-        received: Received<'_>,
-        svc: &Service,
-        fields: &Fields,
-        cx: Cx<'_>,
-    ) -> Step<Verdict> {
-        let Received { parsed, ip, probe, link } = received;
-        let config = &cx.snap.options.syn_proxy;
-        if !self.proxy.resets.allows(probe.tuple.source().ip(), config.reset_rate, cx.now) {
-            self.proxy.count(svc.id).limited += 1;
-            return drop(DropReason::SynProxyBadAck);
-        }
-        let reset = Segment {
-            tuple: probe.tuple.reversed(),
-            seq: fields.ack,
-            ack: 0,
-            flags: tcp::flag::RST,
-            window: 0,
-            options: Said::default(),
-            ttl: config.ttl,
-        };
-        if !reset.answer(pkt, parsed.l3, ip) {
-            return drop(DropReason::SynProxyBadAck);
-        }
-        self.proxy.count(svc.id).reset += 1;
-        Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
-    }
-
     /// The session of a connection, if the proxy opened it.
     #[inline(always)]
     pub(crate) fn session(&self, id: ConnId) -> Option<&Session> {
@@ -366,6 +385,16 @@ impl<P: Buffer> Lcore<P> {
     #[inline(always)]
     pub(crate) fn is_pending(&self, id: ConnId) -> bool {
         self.session(id).is_some_and(|session| session.phase == Phase::Pending)
+    }
+}
+
+/// The tuple of a packet of this family, whose family the compiler knows from here on.
+#[inline(always)]
+fn of_family<const FAMILY: u8>(tuple: &Tuple) -> Step<Tuple> {
+    match *tuple {
+        Tuple::V4(t) if FAMILY == 4 => Continue(Tuple::V4(t)),
+        Tuple::V6(t) if FAMILY == 6 => Continue(Tuple::V6(t)),
+        _ => drop(DropReason::IpHeader),
     }
 }
 
@@ -390,23 +419,28 @@ pub(crate) fn vouched<P: Buffer>(pkt: &P, link: &Link) -> bool {
     pkt.rx().l4_csum == Csum::Good || link.rx_csum == RxCsum::Recompute
 }
 
-/// The fixed header of a segment and its options; `bytes` begin with the IP header.
+/// The segment in a packet; `bytes` begin with the IP header.
 #[inline(always)]
-fn split<'a>(bytes: &'a [u8], ip: &Ip) -> Option<(tcp::Header<'a>, &'a [u8])> {
-    let l4 = bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))?;
-    let header = tcp::Header::parse(l4)?;
-    Some((header, &l4[tcp::LEN..header.header_len()]))
+fn segment<'a>(bytes: &'a [u8], ip: &Ip) -> Option<&'a [u8]> {
+    bytes.get(usize::from(ip.header_len)..usize::from(ip.total_len))
+}
+
+/// The fixed header of a segment and its options.
+#[inline(always)]
+fn split(segment: &[u8]) -> Option<(tcp::Header<'_>, &[u8])> {
+    let header = tcp::Header::parse(segment)?;
+    Some((header, segment.get(tcp::LEN..header.header_len())?))
 }
 
 #[inline(always)]
-fn fields(bytes: &[u8], ip: &Ip) -> Option<Fields> {
-    let (header, options) = split(bytes, ip)?;
+fn fields(segment: &[u8]) -> Option<Fields> {
+    let (header, options) = split(segment)?;
     Some(Fields {
         seq: header.seq(),
         ack: header.ack(),
         flags: header.flags(),
         window: header.window(),
-        payload: usize::from(ip.total_len - ip.header_len) - header.header_len(),
+        payload: segment.len() - header.header_len(),
         timestamps: offer::timestamps(options),
     })
 }
@@ -417,8 +451,8 @@ fn holds(svc: &Service, config: &Config) -> bool {
 }
 
 /// Bytes of the smallest IP and TCP headers.
-fn headers(ip: &Ip) -> u16 {
-    if ip.six { 60 } else { 40 }
+fn headers(six: bool) -> u16 {
+    if six { 60 } else { 40 }
 }
 
 /// The window of a SYN to the server: what the client announced with its acknowledgement, as far as it can be said without scale.

@@ -54,15 +54,6 @@ pub struct Proof {
     pub slot: u64,
 }
 
-/// Why an acknowledgement is no proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unproven {
-    /// It was a cookie once.
-    Expired,
-    /// It never was.
-    Forged,
-}
-
 /// What a client's acknowledgement says.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
@@ -89,7 +80,7 @@ impl Cookies {
     /// A cookie for a client whose SYN had sequence number `isn`. What the offer lacks or the caller took out of it will not come back.
     ///
     /// `unix_ms` is the time of day in milliseconds since 1970; our timestamps count it, so that they grow.
-    #[inline]
+    #[inline(always)]
     pub fn make(&mut self, flow: &Tuple, isn: u32, offer: &Offer, unix_ms: u64) -> Cookie {
         let slot = slot(unix_ms);
         let key = self.key(slot);
@@ -113,14 +104,11 @@ impl Cookies {
     /// What the client had offered, if its acknowledgement proves that it did.
     ///
     /// The maximum segment size is the one remembered, not greater than the one offered. The timestamp is that of the acknowledgement.
-    ///
-    /// # Errors
-    /// [`Unproven`] otherwise.
     #[inline(always)]
-    pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Result<Proof, Unproven> {
+    pub fn check(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> Option<Proof> {
         let now = slot(unix_ms);
         if claim.timestamps.is_some_and(|(_, echo)| !is_recent(echo, unix_ms as u32)) {
-            return Err(Unproven::Forged);
+            return None;
         }
         let (low_bits, data) = match claim.timestamps {
             None => (9, NO_TIMESTAMPS),
@@ -133,12 +121,9 @@ impl Cookies {
         };
         // The lowest bit says which of two neighbouring minutes it was.
         let slot = now.wrapping_sub((now ^ u64::from(low)) & 1);
-        // Side by side: whether it was one once costs next to nothing beside whether it is one.
-        let keys = [self.key(slot), self.key(slot.wrapping_sub(2))];
-        let [right, once] = macs(keys, flow, claim.isn, low, data)
-            .map(|mac| claim.cookie >> low_bits == mac & (u32::MAX >> low_bits));
-        if !right {
-            return Err(if once { Unproven::Expired } else { Unproven::Forged });
+        let mac = mac(self.key(slot), flow, claim.isn, low, data);
+        if claim.cookie >> low_bits != mac & (u32::MAX >> low_bits) {
+            return None;
         }
         let mss = match claim.timestamps {
             None => low >> 6,
@@ -146,7 +131,13 @@ impl Cookies {
         };
         let mss = table(flow).get(mss as usize).copied();
         let tsval = claim.timestamps.map(|(value, _)| value);
-        Ok(Proof { offer: Offer { mss, tsval, ..unpack(packed) }, slot })
+        Some(Proof { offer: Offer { mss, tsval, ..unpack(packed) }, slot })
+    }
+
+    /// Whether an acknowledgement that proves nothing would have, two to four minutes ago.
+    pub fn is_late(&mut self, flow: &Tuple, claim: &Claim, unix_ms: u64) -> bool {
+        // Two minutes on, a key's place in the cache and its bit in the cookie are another key's.
+        self.check(flow, claim, unix_ms.saturating_sub(2 * SLOT_SECS * 1000)).is_some()
     }
 
     /// The key of a minute.
@@ -199,16 +190,6 @@ fn mac(key: Key, flow: &Tuple, isn: u32, low: u32, data: u8) -> u32 {
         Message::V4(words, rest) => mac::siphash(key, words, rest) as u32,
         Message::V6(words, rest) => mac::siphash(key, words, rest) as u32,
     }
-}
-
-/// The same under two keys.
-#[inline(always)]
-fn macs(keys: [Key; 2], flow: &Tuple, isn: u32, low: u32, data: u8) -> [u32; 2] {
-    let hashes = match Message::of(flow, isn, low, data) {
-        Message::V4(words, rest) => mac::siphash_both(keys, words, rest),
-        Message::V6(words, rest) => mac::siphash_both(keys, words, rest),
-    };
-    hashes.map(|hash| hash as u32)
 }
 
 /// What is hashed, as words: addresses, ports and sequence number as on the wire, the encoded data; 19 and 43 bytes.
@@ -322,7 +303,7 @@ mod tests {
                     let cookie = cookies.make(&flow, 99, &offer, NOW);
                     let seen = cookies.check(&flow, &claim(99, cookie), NOW + 5000).map(|proof| proof.offer);
                     let tsval = tsval.map(|_| 7777);
-                    assert_eq!(seen, Ok(Offer { mss: Some(remembered), tsval, ..offer }));
+                    assert_eq!(seen, Some(Offer { mss: Some(remembered), tsval, ..offer }));
                 }
             }
         }
@@ -342,11 +323,13 @@ mod tests {
                 (110_000, false),
                 (230_000, false),
             ] {
-                let seen = cookies.check(&v4(), &claim, NOW + later).is_ok();
+                let seen = cookies.check(&v4(), &claim, NOW + later).is_some();
                 assert_eq!(seen, expected, "after {later} ms");
             }
-            assert_eq!(cookies.check(&v4(), &claim, NOW + 120_000), Err(Unproven::Expired));
-            assert_eq!(cookies.check(&v4(), &claim, NOW + 900_000), Err(Unproven::Forged));
+            assert_eq!(cookies.check(&v4(), &claim, NOW + 120_000), None);
+            assert!(cookies.is_late(&v4(), &claim, NOW + 120_000));
+            assert_eq!(cookies.check(&v4(), &claim, NOW + 900_000), None);
+            assert!(!cookies.is_late(&v4(), &claim, NOW + 900_000));
         }
     }
 
@@ -357,8 +340,8 @@ mod tests {
         let offer = Offer { mss: Some(1460), wscale: Some(7), sack: true, ..Offer::default() };
         let claim = claim(1, one.make(&v6(), 1, &offer, NOW));
         // Their clocks may differ by some seconds.
-        assert_eq!(other.check(&v6(), &claim, NOW + 3_000).map(|p| p.offer.wscale), Ok(Some(7)));
-        assert_eq!(stranger.check(&v6(), &claim, NOW), Err(Unproven::Forged));
+        assert_eq!(other.check(&v6(), &claim, NOW + 3_000).map(|p| p.offer.wscale), Some(Some(7)));
+        assert_eq!(stranger.check(&v6(), &claim, NOW), None);
     }
 
     /// Every sequence number stands for data, a minute and what follows from them: a number is accepted for each of those, and for
@@ -380,7 +363,7 @@ mod tests {
                         };
                         let isn = cookies.make(&v4(), 1, &offer, at).isn;
                         let claim = Claim { isn: 1, cookie: isn, timestamps };
-                        assert!(cookies.check(&v4(), &claim, NOW).is_ok(), "{offer:?} of {minute} minute");
+                        assert!(cookies.check(&v4(), &claim, NOW).is_some(), "{offer:?} of {minute} minute");
                         accepted.insert(isn);
                     }
                 }
@@ -397,7 +380,7 @@ mod tests {
         let accepted = (0..1 << 23)
             .filter(|mac| {
                 let cookie = mac << 9 | cookie.isn & 511;
-                cookies.check(&v4(), &Claim { isn: 1, cookie, timestamps: None }, NOW).is_ok()
+                cookies.check(&v4(), &Claim { isn: 1, cookie, timestamps: None }, NOW).is_some()
             })
             .count();
         assert_eq!(accepted, 1);
@@ -426,7 +409,7 @@ mod tests {
             let offer = Offer { mss: Some(mss), wscale, sack, tsval: ts.then_some(1), ecn: false };
             let cookie = cookies.make(&flow, isn, &offer, NOW);
             let mut claim = claim(isn, cookie);
-            prop_assert!(cookies.check(&flow, &claim, NOW).is_ok());
+            prop_assert!(cookies.check(&flow, &claim, NOW).is_some());
             let forged = match bit {
                 0..32 => { claim.cookie ^= 1 << bit; flow }
                 32..64 => { claim.isn ^= 1 << (bit - 32); flow }
@@ -438,7 +421,7 @@ mod tests {
                 64..70 if ts => { claim.timestamps = claim.timestamps.map(|(v, echo)| (v, echo ^ 1 << (bit - 64))); flow }
                 _ => flip(flow, bit % 96),
             };
-            prop_assert_eq!(cookies.check(&forged, &claim, NOW), Err(Unproven::Forged));
+            prop_assert_eq!(cookies.check(&forged, &claim, NOW), None);
         }
     }
 

@@ -33,9 +33,9 @@ counters! {
     limited => "SYNPROXY_LIMITED",
     /// Acknowledgements that proved their client.
     ok_ack => "SYNPROXY_OK_ACK",
-    /// Acknowledgements that never were a cookie.
+    /// Acknowledgements that never were a cookie, or that nobody is answered for any more.
     bad_ack => "SYNPROXY_BAD_ACK",
-    /// Acknowledgements whose cookie is too old.
+    /// Acknowledgements whose cookie is too old; told from bad ones only as long as resets may be sent.
     expired_ack => "SYNPROXY_EXPIRED_ACK",
     /// Acknowledgements without data where the server waits for data.
     null_ack => "SYNPROXY_NULL_ACK",

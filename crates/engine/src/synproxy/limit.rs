@@ -33,6 +33,7 @@ impl PrefixLimiter {
     }
 
     /// Whether one more may leave towards `addr` where `rate` a second may; 0 for no limit. A second's worth may leave at once.
+    #[inline(always)]
     pub fn allows(&mut self, addr: IpAddr, rate: u32, now: Tick) -> bool {
         if rate == 0 {
             return true;
@@ -49,6 +50,7 @@ impl PrefixLimiter {
 }
 
 /// The neighbourhood of an address: /24 of IPv4, /56 of IPv6.
+#[inline(always)]
 pub(crate) fn neighbourhood(addr: IpAddr) -> u64 {
     match addr {
         IpAddr::V4(addr) => u64::from(addr.to_bits() >> 8),

@@ -47,8 +47,7 @@ pub fn treatment(kind: u8) -> Treatment {
 #[inline(always)]
 pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
     let mut offer = Offer { ecn: flags & ECN == ECN && !ae, ..Offer::default() };
-    for (kind, at) in tcp::options(options) {
-        let value = &options[at.start + 2..at.end];
+    for (kind, value) in tcp::options(options) {
         match (kind, value) {
             // A maximum of 0 is nonsense and counts as unsaid.
             (option::MSS, &[high, low]) => {
@@ -57,7 +56,7 @@ pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
             // RFC 7323 2.3: a larger shift counts as 14.
             (option::WSCALE, &[shift]) => offer.wscale = Some(shift.min(MAX_WSCALE)),
             (option::SACK_PERMITTED, []) => offer.sack = true,
-            (option::TIMESTAMPS, &[a, b, c, d, ..]) if value.len() == 8 => {
+            (option::TIMESTAMPS, &[a, b, c, d, _, _, _, _]) => {
                 offer.tsval = Some(u32::from_be_bytes([a, b, c, d]));
             }
             _ if treatment(kind) == Treatment::Refused => return None,
@@ -70,10 +69,10 @@ pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
 /// The value and echo of the timestamps option of a segment.
 #[inline(always)]
 pub fn timestamps(options: &[u8]) -> Option<(u32, u32)> {
-    let (_, at) = tcp::options(options).find(|(kind, at)| *kind == option::TIMESTAMPS && at.len() == 10)?;
-    let value = options[at].last_chunk::<8>()?;
-    let [a, b, c, d, e, f, g, h] = *value;
-    Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+    let (_, value) =
+        tcp::options(options).find(|(kind, value)| *kind == option::TIMESTAMPS && value.len() == 8)?;
+    let (value, echo) = value.split_first_chunk()?;
+    Some((u32::from_be_bytes(*value), u32::from_be_bytes(*echo.first_chunk()?)))
 }
 
 /// What the options of a segment of the director's own say.

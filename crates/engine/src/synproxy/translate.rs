@@ -40,7 +40,7 @@ pub fn shift(l4: &mut [u8], session: &Session, dir: Dir) {
 fn options(l4: &mut [u8], end: usize, session: &Session, dir: Dir, acknowledges: bool) {
     let mut at = tcp::LEN;
     // The list is walked again from behind each option, as what was found is changed in place.
-    while let Some((kind, found)) = l4.get(at..end).and_then(|list| tcp::options(list).next()) {
+    while let Some((kind, found)) = l4.get(at..end).and_then(|list| tcp::options(list).places().next()) {
         let range = at + found.start..at + found.end;
         at = range.end;
         match kind {

@@ -292,6 +292,21 @@ fn r03_a_cookie_outlives_one_change_of_key() {
 }
 
 #[test]
+fn late_cookies_count_as_bad_ones_once_nobody_is_answered_any_more() {
+    let mut sim = proxied(1, |config| config.reset_rate = 1);
+    let clients = [1, 2].map(|port| Client::syn(&mut sim, V4, port, &PLAIN).0);
+    sim.pass(120_000);
+    sim.sent();
+    for client in &clients {
+        let ack = client.cookie.wrapping_add(1);
+        client.sends(&mut sim, Segment { seq: C + 1, ack, flags: ACK, options: &[], payload: &[] });
+    }
+    assert_eq!(sim.sent().len(), 1, "one reset a second");
+    let counted = ["SYNPROXY_EXPIRED_ACK", "SYNPROXY_BAD_ACK", "SYNPROXY_LIMITED", "SYNPROXY_RESET"];
+    assert_eq!(counted.map(|name| counter(&sim, name)), [1, 1, 1, 1]);
+}
+
+#[test]
 fn r05_scale_zero_and_none_are_told_apart() {
     for (offered, expected) in [(&[2u8, 4, 5, 0xb4, 1, 3, 3, 0][..], Some(0)), (&[2, 4, 5, 0xb4][..], None)] {
         let mut sim = proxied(1, |_| {});
