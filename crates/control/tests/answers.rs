@@ -82,7 +82,7 @@ fn a_service_carries_what_its_servers_carry_on_all_workers_or_one() {
 }
 
 #[test]
-fn counts_of_removed_servers_stay_in_their_service() {
+fn row157_counts_of_removed_servers_stay_in_their_service() {
     let mut state = balanced();
     let mut meter = Meter::default();
     let feed = |meter: &mut Meter, state: &State, dests: &[DestCounters]| {
@@ -143,7 +143,7 @@ fn rates_are_the_average_of_two_second_samples() {
 }
 
 #[test]
-fn long_listings_come_in_pages_that_lose_nothing() {
+fn row049_long_listings_come_in_pages_that_lose_nothing() {
     let mut state = state();
     for n in 0..2_500u32 {
         let vip = format!("10.{}.{}.1:80", n / 250, n % 250);

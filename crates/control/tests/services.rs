@@ -281,6 +281,58 @@ fn a_match_rule_goes_from_low_to_high_in_one_family() {
 }
 
 #[test]
+fn row023_what_is_there_is_not_added_and_what_is_not_there_is_neither_edited_nor_deleted() {
+    let mut state = balanced();
+    let none = || tcp("10.1.0.9:80");
+    let (edit, gone) = (ServiceOptionsPatch::default, "10.2.0.99:80");
+    let steps = [
+        (add_service(VIP, "wrr"), Code::Exists, "service tcp 10.1.0.100:80 already exists"),
+        (edit_service("10.1.0.9:80", "rr", edit()), Code::NoService, "no service tcp 10.1.0.9:80"),
+        (Set::DelService(none()), Code::NoService, "no service tcp 10.1.0.9:80"),
+        (Set::EditDest(tcp(VIP), at(gone), fullnat(1)), Code::NotFound, gone),
+        (Set::DelDest(tcp(VIP), at(gone)), Code::NotFound, gone),
+    ];
+    let before = everything(&state);
+    for (step, code, text) in steps {
+        let (refused, said) = refused(&mut state, step);
+        assert_eq!(refused, code);
+        assert!(said.contains(text), "{said}");
+        assert_eq!(everything(&state), before, "nothing has changed");
+    }
+}
+
+#[test]
+fn row030_port_0_needs_persistence_a_mark_or_a_rule_but_not_for_icmp() {
+    let mut state = balanced();
+    let none = ServiceOptions::default;
+    let (code, text) = refused(&mut state, service(tcp("10.1.0.9:0"), by("rr"), none()));
+    assert_eq!(code, Code::Invalid);
+    assert_eq!(text, "service tcp 10.1.0.9:0: port 0 stands for any port and needs persistence (-p)");
+    let all = |range: &str| {
+        let (first, last) = range.split_once('-').expect("both ends");
+        Some(EndpointRange { first: ip(first), last: ip(last), first_port: 0, last_port: 0 })
+    };
+    let rule = MatchRule {
+        transport: Transport::Tcp,
+        family: Family::Inet,
+        src: all("10.2.0.0-10.2.0.255"),
+        dst: None,
+        iif: None,
+        oif: None,
+    };
+    for step in [
+        service(tcp("10.1.0.9:0"), persistent(60, Granularity::host(Family::Inet)), none()),
+        service(ServiceKey::FwMark { family: Family::Inet, mark: NonZeroU32::MIN }, by("rr"), none()),
+        service(ServiceKey::Match(rule), by("rr"), none()),
+        service(endpoint(Transport::Icmp, "10.1.0.9:0"), by("rr"), none()),
+        service(endpoint(Transport::Icmpv6, "[fd01::9]:0"), by("rr"), none()),
+    ] {
+        set(&mut state, step);
+    }
+    assert_eq!(services(&state).len(), services(&balanced()).len() + 5);
+}
+
+#[test]
 fn what_is_about_no_service_is_refused() {
     let none = || tcp("10.1.0.9:80");
     let steps = [
@@ -581,7 +633,7 @@ fn removed_servers_are_counted_once_more_before_they_go() {
 }
 
 #[test]
-fn zeroing_names_the_services_and_all_their_servers() {
+fn row157_zeroing_names_the_services_and_all_their_servers() {
     let mut state = balanced();
     set(&mut state, add_service("10.1.0.101:80", "rr"));
     let one = set(&mut state, Set::Zero(Some(tcp("10.1.0.101:80"))));

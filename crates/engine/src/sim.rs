@@ -37,6 +37,8 @@ pub struct Sim {
     pub kernel: bool,
     /// The frames it took, in the order it got them.
     pub handed: Vec<Vec<u8>>,
+    /// Whether the rings between workers have no room.
+    pub rings_full: bool,
     /// Frames it was shown although they ended in the director.
     pub shown: usize,
     rings: Vec<VecDeque<(PortId, Frame)>>,
@@ -47,6 +49,7 @@ pub struct Sim {
 #[derive(Default)]
 struct Outbox {
     kernel: bool,
+    rings_full: bool,
     handed: Vec<Vec<u8>>,
     shown: usize,
     sent: Vec<(PortId, Frame)>,
@@ -72,6 +75,9 @@ impl Sink<Frame> for Outbox {
     }
 
     fn redirect(&mut self, pkt: Frame, port: PortId, to: LcoreId) -> Result<(), Frame> {
+        if self.rings_full {
+            return Err(pkt);
+        }
         self.redirected.push((to, port, pkt));
         Ok(())
     }
@@ -98,6 +104,7 @@ impl Sim {
             now: Tick(1_000_000),
             stations: HashMap::new(),
             kernel: false,
+            rings_full: false,
             handed: Vec::new(),
             shown: 0,
             rings: (0..workers).map(|_| VecDeque::new()).collect(),
@@ -174,7 +181,7 @@ impl Sim {
     }
 
     fn outbox(&self) -> Outbox {
-        Outbox { kernel: self.kernel, ..Outbox::default() }
+        Outbox { kernel: self.kernel, rings_full: self.rings_full, ..Outbox::default() }
     }
 
     fn each(&mut self, mut act: impl FnMut(&mut Lcore<Frame>, &Snapshot, Tick, &mut Outbox)) {

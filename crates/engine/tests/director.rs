@@ -108,7 +108,7 @@ fn row066_a_tcp_connection_is_translated_in_both_directions() {
 }
 
 #[test]
-fn a_client_whose_packets_change_workers_keeps_its_connection() {
+fn row086_a_client_whose_packets_change_workers_keeps_its_connection() {
     for names in [V4, V6] {
         for (workers, home, lands) in [(2, 0, 1), (2, 1, 0), (4, 2, 1), (4, 1, 3)] {
             let mut sim = world::sim(workers);
@@ -127,7 +127,7 @@ fn a_client_whose_packets_change_workers_keeps_its_connection() {
 }
 
 #[test]
-fn selective_acknowledgements_to_the_client_are_shifted() {
+fn row057_acknowledgements_to_the_client_are_shifted_selective_ones_too() {
     let mut sim = world::sim(1);
     let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 0));
     tcp.establish(&mut sim);
@@ -146,7 +146,7 @@ fn selective_acknowledgements_to_the_client_are_shifted() {
 }
 
 #[test]
-fn states_follow_both_sides_and_a_closed_connection_expires() {
+fn row050_states_follow_both_sides_and_a_closed_connection_expires() {
     let mut sim = world::sim(2);
     let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 1));
     assert_eq!(tcp.state(&sim), Some(ConnState::SynRecv));
@@ -397,7 +397,7 @@ fn connections_of_a_removed_service_go_on_until_they_end() {
 }
 
 #[test]
-fn a_changed_route_moves_connections_at_once() {
+fn row067_a_changed_route_moves_connections_at_once() {
     let mut sim = world::sim(1);
     let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 0));
     let mut snap = sim.snap.clone();
@@ -419,7 +419,7 @@ fn a_changed_route_moves_connections_at_once() {
 }
 
 #[test]
-fn a_packet_that_finds_no_owner_does_not_circle() {
+fn row087_a_packet_that_finds_no_owner_does_not_circle() {
     let mut sim = world::sim(2);
     // Returns to worker 0 with an odd port: worker 1 owns it, and has no connection for it.
     let frame =
@@ -431,7 +431,7 @@ fn a_packet_that_finds_no_owner_does_not_circle() {
 }
 
 #[test]
-fn with_a_predictable_device_the_port_is_chosen_for_this_worker() {
+fn row078_with_a_predictable_device_the_port_is_chosen_for_this_worker() {
     let mut snap = world::snapshot();
     let key: Vec<u8> = (0..40).map(|n| (n * 37 + 11) as u8).collect();
     let rss = engine::steer::Rss::new(&key, vec![LcoreId(0), LcoreId(1), LcoreId(0), LcoreId(1)])

@@ -30,7 +30,7 @@ fn sim(workers: u16, clients: Names, servers: Names) -> Sim {
 }
 
 #[test]
-fn a_tcp_connection_crosses_families_in_both_directions() {
+fn row074_a_tcp_connection_crosses_families_in_both_directions() {
     for (clients, servers) in WAYS {
         for (workers, client_at, server_at) in [(1, 0, 0), (2, 0, 1), (2, 1, 0)] {
             let mut sim = sim(workers, clients, servers);
@@ -79,7 +79,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn datagrams_cross_with_right_checksums(payload in proptest::collection::vec(any::<u8>(), 0..1400), cport in 1u16.., class: u8) {
+    fn row074_datagrams_cross_with_right_checksums(payload in proptest::collection::vec(any::<u8>(), 0..1400), cport in 1u16.., class: u8) {
         for (clients, servers) in WAYS {
             let mut sim = sim(1, clients, servers);
             let (client, vip) = (at(clients.client, cport), at(clients.vip, 80));

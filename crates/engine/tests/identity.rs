@@ -318,6 +318,19 @@ fn row137_a_header_between_ip_and_udp_tells_the_client_in_the_first_datagrams() 
     }
 }
 
+/// None over IPv4, where a zero says so; over IPv6 one is required, and it is judged by the reader of these datagrams.
+#[test]
+fn row139_a_datagram_that_tells_its_client_has_a_checksum_over_ipv6_alone() {
+    for (way, checksum) in [(WAYS[0], false), (WAYS[1], true), (WAYS[2], false)] {
+        let mut sim = sim(way, uoa(Uoa::Header, 1));
+        let added = if way.0.client == V4.client { 12 } else { 24 };
+        let sent = ask(&mut sim, way.0, b"question");
+        assert_eq!(datagram(&sent[0], added).checksum != 0, checksum);
+        // The next one tells nothing, and its own checksum goes on as it is.
+        assert_ne!(datagram(&ask(&mut sim, way.0, b"question")[0], 0).checksum, 0);
+    }
+}
+
 #[test]
 fn row137_an_ipv4_option_tells_it_where_clients_and_servers_have_ipv4() {
     let mut sim = sim(WAYS[0], uoa(Uoa::Option, 1));

@@ -101,7 +101,7 @@ fn a_servers_own_packets_are_not_taken_for_answers() {
 }
 
 #[test]
-fn direct_routing_changes_the_ethernet_address_only() {
+fn row070_direct_routing_changes_the_ethernet_address_only() {
     each(|names, (workers, client_at, _)| {
         let mut sim = sim(workers, Forwarding::DirectRouting);
         let (client, vip) = (at(names.client, 40_000), at(names.vip, 80));
@@ -171,7 +171,7 @@ fn a_server_with_direct_routing_is_a_neighbour_whatever_the_routes_say() {
 }
 
 #[test]
-fn a_packet_too_long_for_the_server_is_answered_in_every_mode() {
+fn row076_a_packet_too_long_for_the_server_is_answered_in_every_mode() {
     for forwarding in [Forwarding::FullNat, Forwarding::Nat, Forwarding::DirectRouting] {
         for names in [V4, V6] {
             let mut sim = sim(1, forwarding);

@@ -204,7 +204,7 @@ fn every_port(sim: &mut Sim, forwarding: Forwarding) {
 
 /// On purpose unlike DPVS, where such a service gets packets to port 0 only.
 #[test]
-fn a_service_without_port_takes_every_port_and_a_client_stays() {
+fn row029_a_service_without_port_takes_every_port_and_a_client_stays() {
     for forwarding in [Forwarding::FullNat, Forwarding::Nat] {
         let mut sim = world::sim(1);
         every_port(&mut sim, forwarding);

@@ -84,7 +84,7 @@ fn outgoing(sim: &mut Sim, worker: usize, names: Names, sport: u16, flags: u8) -
 }
 
 #[test]
-fn a_host_reaches_the_outside_and_hears_the_answer() {
+fn row088_a_host_reaches_the_outside_and_hears_the_answer_at_any_worker() {
     for names in [V4, V6] {
         for (workers, host_at, remote_at) in PATHS {
             let mut sim = sim(workers);
@@ -173,7 +173,7 @@ fn a_host_that_uses_its_port_again_gets_a_new_connection() {
 }
 
 #[test]
-fn what_no_rule_means_is_not_translated() {
+fn row025_what_no_rule_means_is_not_translated() {
     let other = |change: fn(&mut Rule)| {
         move |names: Names| {
             let mut rule = rule(names);

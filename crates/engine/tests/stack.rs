@@ -259,13 +259,17 @@ fn icmp_16_a_packet_at_its_last_hop_is_answered_with_time_exceeded() {
 }
 
 #[test]
-fn the_ttl_stays_where_it_is_not_to_be_counted_down() {
-    let mut sim = world::sim(1);
-    let mut snap = sim.snap.clone();
-    snap.options.xmit_ttl = false;
-    sim.publish(snap);
-    sim.receive(0, PORT, &syn(V4, 40_000));
-    assert_eq!(see(&sim.sent_one()).ttl, 64);
+fn row075_the_ttl_stays_where_it_is_not_to_be_counted_down() {
+    for names in [V4, V6] {
+        for (counted, left) in [(false, 64), (true, 63)] {
+            let mut sim = world::sim(1);
+            let mut snap = sim.snap.clone();
+            snap.options.xmit_ttl = counted;
+            sim.publish(snap);
+            sim.receive(0, PORT, &syn(names, 40_000));
+            assert_eq!(see(&sim.sent_one()).ttl, left);
+        }
+    }
 }
 
 fn with_small_mtu() -> Sim {

@@ -122,7 +122,7 @@ fn expedited(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn the_server_unpacks_what_the_client_sent() {
+fn row071_the_server_unpacks_what_the_client_sent() {
     each(|kind, inside, outside| {
         let mut sim = sim(kind, inside, outside);
         let (client, vip) = (at(inside.client, 40_000), at(inside.vip, 80));
@@ -161,7 +161,7 @@ fn packets_of_a_flow_keep_their_source_port_and_flows_differ() {
 }
 
 #[test]
-fn the_tunnels_own_bytes_count_for_the_mtu() {
+fn row071_the_tunnels_own_bytes_count_for_the_mtu() {
     each(|kind, inside, outside| {
         let outer = if outside.client == V4.client { 20 } else { 40 };
         let room = 1500 - outer - shim(kind);

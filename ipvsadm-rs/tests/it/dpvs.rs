@@ -161,7 +161,7 @@ fn conn(transport: Transport, state: ConnState, expires: u32, ends: [&str; 4]) -
 }
 
 #[test]
-fn connections_have_the_row_of_their_style() {
+fn row049_connections_have_the_row_of_their_style() {
     let mut table = Table::default();
     let v6 = ["[fd00:1::2]:44432", "[fd00:1::100]:80", "[fd00:2::200]:1026", "[fd00:2::2]:8080"];
     let udp = ["10.0.1.2:48479", "10.0.1.100:53", "10.0.2.200:1025", "10.0.2.2:5353"];

@@ -3,6 +3,46 @@
 
 use crate::*;
 
+#[test]
+fn row034_a_connection_is_found_from_both_sides_and_each_packet_has_its_direction() {
+    for names in [V4, V6] {
+        let mut tcp = Tcp::open(world::sim(1), names, 40_000);
+        let (client, vip) = (at(names.client, 40_000), at(names.vip, 80));
+        let (server, local) = (tcp.syn.dst, tcp.syn.src);
+        for (source, target) in [(client, vip), (server, local)] {
+            let found = tcp.sim.lcores[0].find_conn(Transport::Tcp, source, target, tcp.sim.now);
+            let found = found.expect("it is there");
+            assert_eq!((found.client, found.virt, found.local, found.dest), (client, vip, local, server));
+        }
+        for (source, target) in [(vip, client), (local, server)] {
+            assert!(tcp.sim.lcores[0].find_conn(Transport::Tcp, source, target, tcp.sim.now).is_none());
+        }
+        let (there, back) = (tcp.client(1001, ACK, b"question"), tcp.server(5001, ACK, b"answer"));
+        assert_eq!((there.src, there.dst), (local, server));
+        assert_eq!((back.src, back.dst), (vip, client));
+        assert_eq!(tcp.sim.conns(), 1);
+    }
+}
+
+/// Tables are each worker's own; an answer that reaches another worker is handed to the one that has the connection.
+#[test]
+fn row035_an_answer_at_another_worker_finds_its_connection() {
+    for names in [V4, V6] {
+        for (client_at, server_at) in [(0, 1), (1, 0)] {
+            let mut sim = world::sim(2);
+            sim.receive(client_at, PORT, &datagram(names, 40_000, 80));
+            let there = see(&sim.sent_one());
+            let answer = tagged(build::udp((DIRECTOR, there.dst_mac), there.dst, there.src, b"answer"));
+            sim.receive(server_at, PORT, &answer);
+            let back = see(&sim.sent_one());
+            assert_eq!((back.src, back.dst), (at(names.vip, 80), at(names.client, 40_000)));
+            let traffic = |at: usize| sim.lcores[at].traffic().clone();
+            assert_eq!((traffic(server_at).ring_out, traffic(client_at).ring_in), (1, 1));
+            assert_eq!((sim.lcores[client_at].conn_count(), sim.lcores[server_at].conn_count()), (1, 0));
+        }
+    }
+}
+
 /// Whole seconds, and up to one more that spreads expiry.
 #[test]
 fn row038_each_state_has_its_idle_time() {
@@ -73,5 +113,31 @@ fn row039_the_services_own_time_is_for_established_connections_and_datagrams() {
         assert_eq!(sim.conns(), 1);
         sim.pass(3_000);
         assert_eq!((sim.conns(), sim.sent().len()), (0, 1));
+    }
+}
+
+/// 90 seconds idle end an established connection; an error about it is not use of it.
+#[test]
+fn row041_packets_of_both_sides_restart_the_time_and_errors_do_not() {
+    for names in [V4, V6] {
+        let mut tcp = Tcp::open(world::sim(1), names, 40_000);
+        tcp.sim.pass(80_000);
+        tcp.client(1001, ACK, b"x");
+        tcp.sim.pass(80_000);
+        tcp.server(5001, ACK, b"y");
+        tcp.sim.pass(80_000);
+        assert_eq!(tcp.sim.conns(), 1);
+        // The server's host says that its port is closed, and quotes what it got.
+        let (macs, local, server) = ((DIRECTOR, tcp.syn.dst_mac), tcp.syn.src, tcp.syn.dst);
+        let quoted = build::tcp(macs, local, server, Segment { flags: ACK, ..Segment::default() });
+        let (kind, proto) = if local.is_ipv4() { ([3, 3], 1) } else { ([1, 4], 58) };
+        let message = [&kind[..], &[0; 6], &quoted[14..]].concat();
+        let error = build::ip(macs, server.ip(), local.ip(), proto, message, Some(2));
+        tcp.sim.receive(0, PORT, &tagged(error));
+        assert_eq!(tcp.sim.sent().len(), 1, "its client hears of it");
+        tcp.sim.pass(9_000);
+        assert_eq!(tcp.sim.conns(), 1);
+        tcp.sim.pass(4_000);
+        assert_eq!(tcp.sim.conns(), 0);
     }
 }

@@ -3,6 +3,7 @@
 
 mod choice;
 mod connections;
+mod datagrams;
 mod local;
 mod modes;
 mod pipeline;
@@ -13,6 +14,7 @@ mod services;
 #[path = "../table/mod.rs"]
 mod table;
 mod tcp;
+mod workers;
 
 use engine::ids::LinkId;
 use engine::route::RouteTable;

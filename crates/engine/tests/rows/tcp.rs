@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! States and numbers: rows 50 to 65.
 
+use engine::health::{Check, Health};
+use model::options::{PassiveCheck, Recovery};
+
 use crate::*;
 
 #[test]
@@ -76,5 +79,46 @@ fn row056_the_first_number_is_replaced_once_and_a_syn_sent_again_has_the_same() 
         assert_ne!(first.tcp().sequence_number, 1000);
         let tell = |seen: &Seen| (seen.src, seen.dst, seen.tcp().sequence_number);
         assert_eq!((tell(&again), sim.conns()), (tell(&first), 1));
+    }
+}
+
+/// The client hears of it, the connection is about to go, and the server counts as one that failed.
+#[test]
+fn row053_a_server_that_refuses_closes_the_connection() {
+    for names in [V4, V6] {
+        let mut snap = world::snapshot();
+        let check = Check {
+            rule: PassiveCheck { down: 1, wait: 3, recovery: Some(Recovery { up: 1, min: 5, max: 3600 }) },
+            health: Health::new(&snap.clock),
+        };
+        // Each family's TCP service has its own server 1.
+        for dest in snap.dests.iter_mut().flatten().filter(|dest| dest.addr == at(names.servers[0], 8080)) {
+            dest.check = Some(check.clone());
+        }
+        let mut sim = world::sim(1);
+        sim.publish(snap.index());
+        let mut tcp = Tcp::ask(sim, names, 40_000);
+        assert_eq!((tcp.syn.dst, tcp.state()), (at(names.servers[0], 8080), Some(ConnState::SynRecv)));
+        let told = tcp.server(0, RST | ACK, b"");
+        assert!(told.tcp().rst);
+        assert_eq!((told.dst, told.tcp().acknowledgment_number), (at(names.client, 40_000), 1001));
+        assert_eq!(tcp.state(), Some(ConnState::Close));
+        let mut next = |port| {
+            let syn = Segment { seq: 7, flags: SYN, ..Segment::default() };
+            tcp.sim.receive(0, PORT, &from_client(at(names.client, port), at(names.vip, 80), syn));
+            see(&tcp.sim.sent_one()).dst
+        };
+        assert_eq!([next(1), next(2), next(3)], [at(names.servers[1], 8080); 3], "it is left out");
+    }
+}
+
+#[test]
+fn row052_a_segment_without_flags_closes_from_either_side() {
+    for names in [V4, V6] {
+        for client in [true, false] {
+            let mut tcp = Tcp::open(world::sim(1), names, 40_000);
+            let passed = if client { tcp.client(1001, 0, b"") } else { tcp.server(5001, 0, b"") };
+            assert_eq!((passed.tcp().ack, tcp.state()), (false, Some(ConnState::Close)));
+        }
     }
 }

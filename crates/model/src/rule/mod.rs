@@ -73,12 +73,12 @@ pub struct EndpointRange {
 }
 
 impl EndpointRange {
-    /// Whether `addr:port` lies inside.
+    /// Whether `addr:port` lies inside. A last address of all zeros, and a last port of 0, say nothing: any address of the family, any
+    /// port.
     pub fn contains(&self, addr: IpAddr, port: u16) -> bool {
-        let any_port = self.first_port == 0 && self.last_port == 0;
         Family::of(addr) == Family::of(self.first)
-            && (self.first..=self.last).contains(&addr)
-            && (any_port || (self.first_port..=self.last_port).contains(&port))
+            && (self.last.is_unspecified() || (self.first..=self.last).contains(&addr))
+            && (self.last_port == 0 || (self.first_port..=self.last_port).contains(&port))
     }
 }
 
