@@ -48,6 +48,7 @@ const COOKIE: &[(usize, u32)] = &[(1_000, 150), (100_000, 150)];
 const OPEN: &[(usize, u32)] = &[(1_000_000, 1_500)];
 
 const IPIP: Forwarding = Forwarding::Tunnel(TunnelKind::Ipip);
+const GRE: Forwarding = Forwarding::Tunnel(TunnelKind::Gre { csum: TunnelCsum::None });
 const GUE: Forwarding = Forwarding::Tunnel(TunnelKind::Gue { port: 6080, csum: TunnelCsum::None });
 
 const fn journey(
@@ -60,7 +61,7 @@ const fn journey(
     Journey { name, family, traffic, forwarding, budgets }
 }
 
-const JOURNEYS: [Journey; 25] = [
+const JOURNEYS: [Journey; 31] = [
     journey("fullnat udp hit", Family::V4, Traffic::UdpHit, Forwarding::FullNat, UDP_HIT),
     journey("fullnat udp hit", Family::V6, Traffic::UdpHit, Forwarding::FullNat, &[]),
     journey("fullnat tcp hit", Family::V4, Traffic::TcpHit, Forwarding::FullNat, TCP_HIT),
@@ -72,6 +73,12 @@ const JOURNEYS: [Journey; 25] = [
     journey("direct tcp hit", Family::V4, Traffic::TcpHit, Forwarding::DirectRouting, &[]),
     journey("ipip udp hit", Family::V4, Traffic::UdpHit, IPIP, &[]),
     journey("gue udp hit", Family::V4, Traffic::UdpHit, GUE, &[]),
+    journey("ipip udp hit", Family::V6, Traffic::UdpHit, IPIP, &[]),
+    journey("gre udp hit", Family::V4, Traffic::UdpHit, GRE, &[]),
+    journey("6-to-4 udp hit", Family::V6, Traffic::CrossHit, Forwarding::FullNat, &[]),
+    journey("nat udp hit", Family::V6, Traffic::UdpHit, Forwarding::Nat, &[]),
+    journey("snat udp out", Family::V4, Traffic::SnatHit, Forwarding::FullNat, &[]),
+    journey("snat udp out", Family::V6, Traffic::SnatHit, Forwarding::FullNat, &[]),
     journey("no service", Family::V4, Traffic::NoService, Forwarding::FullNat, MISS),
     journey("no service", Family::V6, Traffic::NoService, Forwarding::FullNat, &[]),
     journey("nobody's address", Family::V4, Traffic::Nobody, Forwarding::FullNat, MISS),
@@ -260,7 +267,9 @@ impl Bench {
         let traffic = self.lcore.traffic();
         let (conns, passed) = (self.lcore.conn_count(), traffic.tx == traffic.rx && traffic.rx > 0);
         let fine = match journey.traffic {
-            Traffic::UdpHit | Traffic::TcpHit => passed && conns == connections,
+            Traffic::UdpHit | Traffic::CrossHit | Traffic::SnatHit | Traffic::TcpHit => {
+                passed && conns == connections
+            }
             Traffic::NoService | Traffic::Nobody => traffic.dropped() == traffic.rx && conns == 0,
             Traffic::Proxied(Asking::Syn | Asking::FullSyn) => passed && conns == 0,
             // A hundred resets a second leave for each neighbourhood. Among a million flows one may guess a cookie, present or past, in every

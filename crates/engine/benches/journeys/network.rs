@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use engine::forward::snat::Rule;
 use engine::ids::{DestId, LcoreId, LinkId, PortId, ServiceId};
 use engine::lcore::BURST;
 use engine::link::{Link, RxCsum};
@@ -68,6 +69,10 @@ impl Flow {
 pub enum Traffic {
     /// Datagrams of open connections.
     UdpHit,
+    /// The same, with IPv4 servers whatever the clients have.
+    CrossHit,
+    /// Datagrams of hosts on their way out, with one of the director's addresses.
+    SnatHit,
     /// Segments with data of established connections.
     TcpHit,
     /// For the service's address, another port.
@@ -115,7 +120,14 @@ impl Traffic {
     pub fn frame(self, flow: &Flow) -> Vec<u8> {
         let (macs, vip) = ((DIRECTOR, CLIENT), SocketAddr::new(flow.family.here(100), 80));
         match self {
-            Traffic::UdpHit | Traffic::UdpOpen => build::udp(macs, flow.client, vip, &[7; 18]),
+            Traffic::UdpHit | Traffic::CrossHit | Traffic::UdpOpen => {
+                build::udp(macs, flow.client, vip, &[7; 18])
+            }
+            Traffic::SnatHit => {
+                // Not in step with the addresses, which are chosen in turn: each of them has so many ports towards each remote.
+                let remote = flow.family.here(2 + (flow.client.port() >> 4) as u8 % SERVERS);
+                build::udp(macs, flow.client, (remote, 53).into(), &[7; 18])
+            }
             Traffic::NoService => build::udp(macs, flow.client, (vip.ip(), 9999).into(), &[7; 18]),
             Traffic::Nobody => build::udp(macs, flow.client, (flow.family.here(77), 80).into(), &[7; 18]),
             Traffic::TcpOpen => {
@@ -162,8 +174,12 @@ pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
         }
         snap.laddrs.extend((200..208).map(|n| (family.here(n), LINK)));
         for transport in [Transport::Udp, Transport::Tcp] {
-            add_service(&mut snap, family, transport, forwarding);
+            let behind = if traffic == Traffic::CrossHit { Family::V4 } else { family };
+            add_service(&mut snap, family, behind, transport, forwarding);
         }
+    }
+    if traffic == Traffic::SnatHit {
+        families.into_iter().for_each(|family| add_rule(&mut snap, family));
     }
     if matches!(traffic, Traffic::UdpOpen | Traffic::TcpOpen) {
         snap.timeouts.udp.fill(1);
@@ -223,7 +239,36 @@ fn routes(link: &Link) -> Vec<Route> {
     routes
 }
 
-fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwarding: Forwarding) {
+/// Whatever leaves does so with one of the local addresses.
+fn add_rule(snap: &mut Snapshot, family: Family) {
+    let like = snap.services.iter().flatten().find(|svc| svc.transport == Transport::Udp).cloned();
+    let Some(like) = like else { return };
+    let (service, first) = (ServiceId(snap.services.len() as u32), snap.dests.len() as u32);
+    for n in 0..SERVERS {
+        snap.dests.push(Some(Dest {
+            id: DestId(first + u32::from(n)),
+            generation: 1,
+            service,
+            addr: (family.here(200 + n), 0).into(),
+            forwarding: Forwarding::Snat,
+            weight: 1,
+            limit: None,
+            check: None,
+        }));
+    }
+    let rule = Rule { six: family == Family::V6, src: None, dst: None, iif: None, oif: None };
+    let dests = (first..first + u32::from(SERVERS)).map(DestId).collect();
+    snap.services.push(Some(Service { id: service, rule: Some(rule), dests, laddrs: Vec::new(), ..like }));
+}
+
+/// A service of one family, its servers and local addresses of another or the same.
+fn add_service(
+    snap: &mut Snapshot,
+    family: Family,
+    behind: Family,
+    transport: Transport,
+    forwarding: Forwarding,
+) {
     let service = ServiceId(snap.services.len() as u32);
     let first = snap.dests.len() as u32;
     for n in 0..SERVERS {
@@ -231,7 +276,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
             id: DestId(first + u32::from(n)),
             generation: 1,
             service,
-            addr: (family.here(2 + n), 80).into(),
+            addr: (behind.here(2 + n), 80).into(),
             forwarding,
             weight: 1,
             limit: None,
@@ -247,7 +292,7 @@ fn add_service(snap: &mut Snapshot, family: Family, transport: Transport, forwar
         hashing: Default::default(),
         revision: 1,
         dests: (first..first + u32::from(SERVERS)).map(DestId).collect(),
-        laddrs: (200..208).map(|n| family.here(n)).collect(),
+        laddrs: (200..208).map(|n| behind.here(n)).collect(),
         syn_proxy: false,
         proxying: Default::default(),
         access: None,
