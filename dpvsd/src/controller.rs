@@ -14,7 +14,6 @@ use engine::ids::LcoreId;
 use engine::tick::Tick;
 use model::Prefix;
 use model::net::{RouteKey, RouteScope, RouteSpec};
-use sockopt::reply::ServiceEntry;
 use sockopt::{Code, Get, Reply, Request, Set, Status};
 
 use crate::clock::Clock;
@@ -66,6 +65,8 @@ pub enum Source<'a> {
     File(&'a std::path::Path),
     /// The keepalived.conf.
     Keepalived(&'a std::path::Path),
+    /// Both files, read again.
+    Files,
     /// What checks of servers found out.
     Health,
     /// Something that was configured for a limited time.
@@ -80,6 +81,7 @@ impl std::fmt::Display for Source<'_> {
             Source::Peer(peer) => peer.fmt(f),
             Source::File(path) => write!(f, "file={}", path.display()),
             Source::Keepalived(path) => write!(f, "keepalived={}", path.display()),
+            Source::Files => f.write_str("source=reload"),
             Source::Health => f.write_str("source=health"),
             Source::Time => f.write_str("lifetime=ended"),
             Source::Kernel => f.write_str("source=kernel"),
@@ -172,70 +174,26 @@ impl Controller {
     /// # Errors
     /// The refusal; nothing is changed then.
     pub fn apply(&mut self, steps: &[Set], source: Source<'_>) -> Result<(), Status> {
-        self.state.set_now(self.clock.now());
-        self.change(steps, source, None)?;
-        self.settle();
-        Ok(())
+        self.apply_with(steps, Change::default(), source)
     }
 
-    /// Changes timeouts and switches.
-    pub fn set(&mut self, settings: Change) {
+    /// The same together with timeouts and switches: workers see all of it at once.
+    ///
+    /// # Errors
+    /// The refusal; nothing is changed then.
+    pub fn apply_with(&mut self, steps: &[Set], settings: Change, source: Source<'_>) -> Result<(), Status> {
+        self.state.set_now(self.clock.now());
+        self.change(steps, source, None)?;
         if !settings.is_empty() {
             self.state.commit(settings);
-            self.publish();
         }
+        self.settle();
+        Ok(())
     }
 
     /// What is configured.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// Services with their servers.
-    ///
-    /// # Errors
-    /// A worker does not answer.
-    pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Status> {
-        let (mut all, mut next) = (Vec::new(), Some(0));
-        while let Some(cursor) = next {
-            match self.try_answer(&Get::Services { cursor, lcore: None })? {
-                Reply::Services(page) => {
-                    all.extend(page.entries);
-                    next = page.next;
-                }
-                _ => break,
-            }
-        }
-        Ok(all)
-    }
-
-    /// Idle timeouts.
-    ///
-    /// # Errors
-    /// A worker does not answer.
-    pub fn timeouts(&mut self) -> Result<model::Timeouts, Status> {
-        match self.try_answer(&Get::Timeouts)? {
-            Reply::Timeouts(timeouts) => Ok(timeouts),
-            _ => Err(Status::new(Code::System, "the timeouts are not known")),
-        }
-    }
-
-    /// Addresses of links, each with the name of its link.
-    pub fn addresses(&mut self) -> BTreeSet<(Prefix, String)> {
-        match self.try_answer(&Get::Addrs { dev: None, family: None }) {
-            Ok(Reply::Addrs(entries)) => {
-                entries.into_iter().map(|entry| (entry.addr.prefix, entry.addr.dev)).collect()
-            }
-            _ => BTreeSet::new(),
-        }
-    }
-
-    /// Names of links.
-    pub fn links(&mut self) -> BTreeSet<String> {
-        match self.try_answer(&Get::Links { dev: None }) {
-            Ok(Reply::Links(links)) => links.into_iter().map(|link| link.name).collect(),
-            _ => BTreeSet::new(),
-        }
     }
 
     /// Addresses that are the director's while they are here, whatever the host's own stack has behind its ports.

@@ -26,6 +26,7 @@ use crate::log::set_level;
 use crate::mailbox::mailboxes;
 use crate::notify::{self, Notifier};
 use crate::publish::Publisher;
+use crate::reload::reload;
 use crate::socket::{self, ListenError};
 
 /// How often counters are looked at for rates.
@@ -43,14 +44,9 @@ pub enum Failure {
     /// DPDK or a device.
     #[error(transparent)]
     Dpdk(#[from] dpdk::Error),
-    /// What the file configures was refused.
-    #[error("{}: {status}", .file.display())]
-    File {
-        /// The file.
-        file: std::path::PathBuf,
-        /// The refusal.
-        status: sockopt::Status,
-    },
+    /// What the file configures was refused; the text has the place.
+    #[error("{0}")]
+    Refused(String),
     /// What the keepalived.conf says cannot be done.
     #[error("{0}")]
     Keepalived(String),
@@ -176,38 +172,6 @@ fn serve(
             }
         }
     }
-}
-
-/// Reads both files again, each for itself: what an operator should know, which the log has too.
-///
-/// # Errors
-/// What is wrong with the files; each that is stays as it was.
-fn reload(
-    controller: &mut Controller,
-    file: &mut File,
-    keepalived: Option<&mut Keepalived>,
-) -> Result<Vec<String>, String> {
-    let (mut told, mut wrong) = (Vec::new(), Vec::new());
-    if file.is_there() || keepalived.is_none() {
-        match file.reload(controller) {
-            Ok(lines) => told.extend(lines),
-            Err(reason) => wrong.push(reason),
-        }
-    }
-    match keepalived.map(|keepalived| keepalived.reload(controller)) {
-        None => {}
-        Some(Ok(strangers)) => {
-            strangers.iter().for_each(|line| log::warn!("{line}"));
-            log::info!("reloaded the keepalived.conf");
-            told.extend(strangers);
-        }
-        Some(Err(reason)) => {
-            log::error!("{reason}");
-            log::error!("not reloaded the keepalived.conf, its services stay as they were");
-            wrong.push(reason);
-        }
-    }
-    if wrong.is_empty() { Ok(told) } else { Err(wrong.join("; ")) }
 }
 
 /// Does or answers what is asked about the files.

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use control::boot::{self, BootConfig};
+use control::State;
+use control::boot::{self, BootConfig, Reload};
+use sockopt::{Set, Status};
 
 use crate::config::{self, Config};
 use crate::controller::{Controller, Source};
@@ -20,55 +22,53 @@ impl File {
     /// Configures what the file says, all or nothing.
     ///
     /// # Errors
-    /// The refusal of a link, address or route.
+    /// The refusal of a link, address or route, with its place.
     pub fn apply(config: &Config, controller: &mut Controller) -> Result<File, Failure> {
         let file = File { path: config.file.clone(), applied: config.boot.clone() };
         if let Some(path) = &file.path {
-            let refused = |status| Failure::File { file: path.clone(), status };
-            controller.apply(&config.boot.steps(), Source::File(path)).map_err(refused)?;
+            let steps = config.boot.steps();
+            controller.apply(&steps, Source::File(path)).map_err(|status| {
+                let step = steps.get(status.step.unwrap_or(0) as usize);
+                Failure::Refused(file.blame(&config.boot, step, &status))
+            })?;
         }
         Ok(file)
     }
 
-    /// Whether there is a file.
-    pub fn is_there(&self) -> bool {
-        self.path.is_some()
+    /// Where it is, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
-    /// Reads the file again and changes what it says differently now: what an operator should know, which the log has too.
+    /// What the file says now, if there is one.
     ///
     /// # Errors
-    /// What is wrong; everything stays as it was.
-    pub fn reload(&mut self, controller: &mut Controller) -> Result<Vec<String>, String> {
-        let Some(path) = self.path.clone() else {
-            let nothing = "nothing to reload: the daemon was started without a configuration file";
-            log::warn!("{nothing}");
-            return Err(nothing.to_owned());
-        };
-        let told = self.change(&path, controller);
-        match &told {
-            Ok(_) => log::info!("reloaded file={}", path.display()),
-            Err(reason) => {
-                reason.lines().for_each(|line| log::error!("{line}"));
-                log::error!("not reloaded, everything stays as it was file={}", path.display());
-            }
-        }
-        told
+    /// Everything that is wrong, with file and line.
+    pub fn read(&self) -> Result<Option<BootConfig>, String> {
+        self.path.as_deref().map(config::read).transpose().map_err(|error| error.to_string())
     }
 
-    fn change(&mut self, path: &Path, controller: &mut Controller) -> Result<Vec<String>, String> {
-        let new = config::read(path).map_err(|error| error.to_string())?;
-        let todo = boot::reload(controller.state(), &self.applied, &new);
-        controller.apply(&todo.steps, Source::File(path)).map_err(|status| status.to_string())?;
-        controller.set(todo.settings);
+    /// What `new` says differently.
+    pub fn todo(&self, state: &State, new: &BootConfig) -> Reload {
+        boot::reload(state, &self.applied, new)
+    }
+
+    /// A refusal, with the place in the file that asks for it.
+    pub fn blame(&self, new: &BootConfig, step: Option<&Set>, status: &Status) -> String {
+        match (step.and_then(|step| new.place(step)), &self.path) {
+            (Some(place), _) => format!("{place}: {status}"),
+            (None, Some(path)) => format!("{}: {status}", path.display()),
+            (None, None) => status.to_string(),
+        }
+    }
+
+    /// Takes note that `todo`, which `new` asked for, is done: what an operator should know.
+    pub fn adopt(&mut self, new: BootConfig, todo: Reload) -> Vec<String> {
         if let Some(level) = todo.log_level {
             set_level(level);
         }
-        let later =
-            todo.restart.iter().map(|what| format!("{what} changed: that takes effect with the next start"));
-        let later: Vec<String> = later.collect();
-        later.iter().for_each(|line| log::warn!("{line}"));
         self.applied = new;
-        Ok(later)
+        let later = |what: String| format!("{what} changed: that takes effect with the next start");
+        todo.restart.into_iter().map(later).collect()
     }
 }

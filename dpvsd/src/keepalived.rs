@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use control::State;
 use crossbeam_channel::Receiver;
 use desired::remarks::{self, Reader};
 use desired::{Rest, Running};
@@ -15,6 +16,7 @@ use sockopt::{Code, Set, Status};
 use crate::controller::{Controller, Source};
 use crate::health::Health;
 use crate::health::book::{Book, Due, Event};
+use crate::view::View;
 use crate::vips::{self, Changes, Vips};
 
 /// Outcomes taken together, at most.
@@ -44,49 +46,67 @@ impl Keepalived {
             suspended: BTreeSet::new(),
             health,
         };
-        keepalived.adopt(book, due, controller)?;
+        let (steps, vips) = keepalived.todo(controller.state(), &book);
+        if !steps.is_empty() {
+            controller.apply(&steps, Source::Keepalived(path)).map_err(|status| {
+                keepalived.blame(&book, steps.get(status.step.unwrap_or(0) as usize), &status)
+            })?;
+        }
+        keepalived.adopt(book, due, vips, controller);
         Ok(keepalived)
     }
 
-    /// Reads the file again and changes what it says differently now. Servers that stay keep connections, counters and health. What
-    /// was made by hand is left alone: a line for each.
-    ///
-    /// # Errors
-    /// Why everything stays as it was, with the place in the file.
-    pub fn reload(&mut self, controller: &mut Controller) -> Result<Vec<String>, String> {
-        let (book, due) = read(&self.path, &self.book)?;
-        self.adopt(book, due, controller)?;
-        let services = controller.services().map_err(|status| status.to_string())?;
-        let strangers = self.book.table.strangers(&services);
-        Ok(strangers.into_iter().map(|what| format!("not of the file, left alone: {what}")).collect())
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    fn adopt(&mut self, book: Book, due: Due, controller: &mut Controller) -> Result<(), String> {
-        let services = controller.services().map_err(|status| status.to_string())?;
-        let timeouts = controller.timeouts().map_err(|status| status.to_string())?;
-        let links = controller.links();
-        let running = Running { services: &services, timeouts };
-        let Changes { come, go, after } = self.vips.changes(&book.config, &links, &controller.addresses());
+    /// What the file says now, and what is due when that is adopted.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the place.
+    pub fn read(&self) -> Result<(Book, Due), String> {
+        read(&self.path, &self.book)
+    }
+
+    /// What makes `state` as `book` has it, and the virtual addresses that are here then. What was made by hand is left alone.
+    pub fn todo(&self, state: &State, book: &Book) -> (Vec<Set>, Vips) {
+        let view = View::of(state);
+        let Changes { come, go, after } = self.vips.changes(&book.config, &view.links(), &view.addresses());
+        let running = Running { services: &view.services(), timeouts: view.timeouts() };
         let mut steps = come;
         steps.extend(book.table.changes(running, Rest::Keep(&self.book.table)));
         steps.extend(go);
-        if !steps.is_empty() {
-            controller.apply(&steps, Source::Keepalived(&self.path)).map_err(|status| {
-                let step = steps.get(status.step.unwrap_or(0) as usize);
-                let place = step.and_then(|step| book.import.place(step).or(vips::span(&book.config, step)));
-                format!("{}{status}", place.map_or(String::new(), |place| format!("{place}: ")))
-            })?;
+        (steps, after)
+    }
+
+    /// A refusal, with the place in the file that asks for it.
+    pub fn blame(&self, book: &Book, step: Option<&Set>, status: &Status) -> String {
+        let place = step.and_then(|step| book.import.place(step).or(vips::span(&book.config, step)));
+        match place {
+            Some(place) => format!("{place}: {status}"),
+            None => format!("{}: {status}", self.path.display()),
         }
+    }
+
+    /// Looks after what `book` has from now on.
+    pub fn adopt(&mut self, book: Book, due: Due, vips: Vips, controller: &mut Controller) {
+        let links = View::of(controller.state()).links();
         vips::elsewhere(&book.config, &links).iter().for_each(|line| log::warn!("{line}"));
         controller.reserve(vips::all(&book.config, &links));
-        (self.book, self.vips) = (book, after);
+        (self.book, self.vips) = (book, vips);
         self.suspended = self.suspended_now(controller);
         self.health.watch(&self.book, &self.suspended);
         self.run(due);
         let (alive, servers) = self.book.alive();
         let checkers = self.book.checkers.len();
         log::info!("servers={servers} alive={alive} checkers={checkers} file={}", self.path.display());
-        Ok(())
+    }
+
+    /// What runs and is not of the file: a line for each.
+    pub fn strangers(&self, state: &State) -> Vec<String> {
+        let strangers = self.book.table.strangers(&View::of(state).services());
+        strangers.into_iter().map(|what| format!("not of the file, left alone: {what}")).collect()
     }
 
     /// Lets an instance of VRRP have a role: its addresses come or go.
@@ -105,8 +125,10 @@ impl Keepalived {
             return Err(Status::new(Code::NotFound, text));
         }
         let vips = self.vips.with(name, role);
-        let Changes { mut come, go, after } =
-            vips.changes(&self.book.config, &controller.links(), &controller.addresses());
+        let Changes { mut come, go, after } = {
+            let view = View::of(controller.state());
+            vips.changes(&self.book.config, &view.links(), &view.addresses())
+        };
         come.extend(go);
         if !come.is_empty() {
             controller.apply(&come, Source::Keepalived(&self.path))?;
@@ -123,8 +145,8 @@ impl Keepalived {
     }
 
     /// Every instance of VRRP.
-    pub fn instances(&self, controller: &mut Controller) -> Vec<VrrpEntry> {
-        self.vips.entries(&self.book.config, &controller.links())
+    pub fn instances(&self, controller: &Controller) -> Vec<VrrpEntry> {
+        self.vips.entries(&self.book.config, &View::of(controller.state()).links())
     }
 
     /// Where outcomes of checks arrive.
@@ -153,11 +175,12 @@ impl Keepalived {
         }
     }
 
-    fn suspended_now(&self, controller: &mut Controller) -> BTreeSet<usize> {
+    fn suspended_now(&self, controller: &Controller) -> BTreeSet<usize> {
         if !self.book.config.services.iter().any(|service| service.ha_suspend) {
             return BTreeSet::new();
         }
-        let here: HashSet<_> = controller.addresses().into_iter().map(|(prefix, _)| prefix.addr).collect();
+        let here: HashSet<_> =
+            View::of(controller.state()).addresses().into_iter().map(|(prefix, _)| prefix.addr).collect();
         self.book.suspended(&here)
     }
 

@@ -23,7 +23,9 @@ mod manual;
 mod notify;
 mod outbox;
 mod publish;
+mod reload;
 mod socket;
+mod view;
 mod vips;
 mod worker;
 

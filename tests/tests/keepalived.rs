@@ -73,7 +73,18 @@ fn watched(text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Resu
 }
 
 fn watched_by(servers: u8, text: &str, weight: Option<&str>, body: impl FnOnce(&mut Lab) -> Result<()>) {
-    let conf = "global_defs {\n    kni on\n}\n".to_owned();
+    watched_in("global_defs {\n    kni on\n}\n", servers, text, weight, body);
+}
+
+/// The same with this dpvs.conf.
+fn watched_in(
+    conf: &str,
+    servers: u8,
+    text: &str,
+    weight: Option<&str>,
+    body: impl FnOnce(&mut Lab) -> Result<()>,
+) {
+    let conf = conf.to_owned();
     let plan = Plan { servers, conf, keepalived: Some(text.to_owned()), ..Plan::default() };
     scenario(plan, |lab| {
         if let Some(weight) = weight {
@@ -257,6 +268,73 @@ fn a_reload_under_load_leaves_alone_what_is_the_same() {
         })?;
         assert!(lab.director.ipvsadm("-Ln")?.contains(":81"), "made by hand");
         assert_eq!(held.fetch()?.len(), 9);
+        Ok(())
+    });
+}
+
+/// What is wrong with one file, be it that the director refuses it, leaves the other without effect; what needs the other file to be
+/// changed first, whichever of them, is done in one reload.
+#[test]
+fn both_files_are_reloaded_together_or_not_at_all() {
+    let conf = |of0: &str, of1: &str| {
+        format!(
+            "global_defs {{\n    kni on\n}}\nnetif_defs {{\n    device dpdk0 {{\n{of0}    }}\n    device dpdk1 {{\n{of1}    }}\n}}\n"
+        )
+    };
+    let new = "        addr 10.0.1.160/32\n";
+    let vlan = "        vlan 102 {\n            addr 10.0.7.1/24\n        }\n";
+    let service = |port: u16, server: u8, laddr: &str| {
+        format!(
+            "local_address_group of{port} {{\n    {laddr}\n}}\nvirtual_server 10.0.1.100 {port} {{\n    delay_loop 1\n    warmup \
+             0\n    protocol TCP\n    lb_algo rr\n    lb_kind FNAT\n    laddr_group_name of{port}\n    real_server 10.0.2.{server} 80 \
+             {{\n        TCP_CHECK {{\n            connect_timeout 2\n        }}\n    }}\n}}\n"
+        )
+    };
+    let (at_home, in_vlan) = ("10.0.2.200 dpdk1", "10.0.7.200 dpdk1.102");
+    let before = service(80, 11, at_home);
+    watched_in(&conf("", ""), 4, &before, None, |lab| {
+        let seen = |lab: &Lab| -> Result<(String, bool, bool)> {
+            let addrs = lab.director.dpip("addr show")?;
+            Ok((servers(lab)?, addrs.contains("10.0.1.160/32"), addrs.contains("10.0.7.1/24")))
+        };
+        let reload = |lab: &Lab, dpvs: &str, keepalived: &str, said: &str| -> Result<()> {
+            std::fs::write(lab.file("dpvsd.conf"), dpvs)?;
+            std::fs::write(lab.file("dpvsd.keepalived"), keepalived)?;
+            let times = |lab: &Lab| lab.director.log().matches(said).count();
+            let heard = times(lab);
+            lab.director.signal(Signal::HUP)?;
+            wait::until(said, PATIENCE, || Ok((times(lab) > heard).then_some(())))
+        };
+        const NOTHING: &str = "not reloaded, everything stays as it was";
+        become_(lab, "11 1")?;
+        let typo = "virtual_server 10.0.1.100 80 {\n    lb_algo\n}\n";
+        let wrong_link = before.replace("dpdk1", "dpdk9");
+        for (dpvs, keepalived, place) in [
+            (conf(new, ""), typo, "dpvsd.keepalived:2: "),
+            (conf(new, ""), wrong_link.as_str(), "dpvsd.keepalived:4: no link `dpdk9`"),
+            (conf("        adr 1\n", ""), &service(80, 12, at_home), "dpvsd.conf:6: "),
+            (
+                conf(new, "") + "route_defs {\n    route 10.9.0.0/24 dev nowhere\n}\n",
+                &service(80, 12, at_home),
+                "dpvsd.conf:12: ",
+            ),
+        ] {
+            reload(lab, &dpvs, keepalived, NOTHING)?;
+            assert!(lab.director.log().contains(place), "{place}: {}", lab.director.log());
+            assert_eq!(seen(lab)?, ("11 1".to_owned(), false, false), "{place}");
+        }
+        reload(lab, &conf(new, ""), &service(80, 12, at_home), "] reloaded")?;
+        become_(lab, "12 1")?;
+        assert!(seen(lab)?.1, "the address is there");
+        // The VLAN comes before the service that needs it, and goes after it.
+        let both = before.clone() + &service(82, 13, in_vlan);
+        reload(lab, &conf("", vlan), &both, "] reloaded")?;
+        assert_eq!(lab.director.ipvsadm("--get-laddr")?.matches("10.0.7.200").count(), 1);
+        let (_, address, in_vlan) = seen(lab)?;
+        assert_eq!((address, in_vlan), (false, true));
+        reload(lab, &conf("", ""), &before, "] reloaded")?;
+        assert_eq!(seen(lab)?, ("11 1".to_owned(), false, false));
+        assert!(!lab.director.ipvsadm("-Ln")?.contains("10.0.1.100:82"));
         Ok(())
     });
 }

@@ -21,7 +21,7 @@ use engine::proto::Timeouts;
 use engine::snapshot::Options;
 use keepalived_conf::{Block, Error, Span, Tree};
 use model::Prefix;
-use model::link::VlanSpec;
+use model::link::{LinkChange, VlanSpec};
 use model::net::{AddrScope, IfAddr, RouteSpec};
 use model::rule::Marking;
 use sockopt::Set;
@@ -71,6 +71,8 @@ pub struct BootConfig {
     pub marks: Vec<Marking>,
     /// What was written, by path (`netif_defs/device dpdk0/mtu`): a reload is told from it.
     given: BTreeMap<String, Vec<String>>,
+    /// Where each value was written, by path and value.
+    spans: BTreeMap<(String, String), Span>,
 }
 
 /// From which level on the daemon logs.
@@ -259,6 +261,7 @@ impl Default for BootConfig {
             routes: Vec::new(),
             marks: Vec::new(),
             given: BTreeMap::new(),
+            spans: BTreeMap::new(),
         };
         config.set_defaults("");
         config
@@ -282,6 +285,43 @@ impl BootConfig {
         let addrs = self.addrs().into_iter().map(Set::AddAddr);
         let routes = self.routes.iter().cloned().map(Set::AddRoute);
         vlans.chain(addrs).chain(routes).collect()
+    }
+
+    /// The place in the file that asks for a change.
+    pub fn place(&self, step: &Set) -> Option<&Span> {
+        let block = |dev: &str| {
+            let device = self.devices.iter().find(|device| {
+                device.name == dev || device.vlans.iter().any(|vlan| vlan.link(&device.name) == dev)
+            })?;
+            let vlan = device.vlans.iter().find(|vlan| vlan.link(&device.name) == dev);
+            let vlan = vlan.map_or(String::new(), |vlan| format!("/vlan {}", vlan.id));
+            Some(format!("netif_defs/device {}{vlan}", device.name))
+        };
+        let at = |path: String, is: &dyn Fn(&str) -> bool| {
+            let mut written = self.spans.iter().filter(|((place, _), _)| *place == path);
+            written.find(|((_, value), _)| is(value)).map(|(_, span)| span)
+        };
+        match step {
+            Set::AddAddr(addr) => {
+                let same = |value: &str| check::address(value).is_ok_and(|prefix| prefix == addr.prefix);
+                at(format!("{}/addr", block(&addr.dev)?), &same)
+            }
+            Set::AddVlan(vlan) => at(block(vlan.name.as_deref()?)?, &|_| true),
+            Set::AddRoute(route) | Set::ReplaceRoute(route) => {
+                let same = |value: &str| check::route(value).is_ok_and(|written| written == *route);
+                at("route_defs/route".to_owned(), &same)
+            }
+            Set::SetLink { dev, change } => {
+                let word = match change {
+                    LinkChange::Mtu(_) => "mtu",
+                    LinkChange::Promisc(_) => "promisc",
+                    LinkChange::AllMulticast(_) => "allmulticast",
+                    _ => return None,
+                };
+                at(format!("{}/{word}", block(dev)?), &|_| true)
+            }
+            _ => None,
+        }
     }
 
     fn vlans(&self) -> Vec<VlanSpec> {
@@ -379,6 +419,7 @@ impl Reader {
         let name =
             if let Takes::Named(_) = key.takes { format!(" {}", block.value()) } else { String::new() };
         let place = join(place, &format!("{}{name}", block.name()));
+        self.config.spans.insert((place.clone(), block.value()), block.span.clone());
         let written = self.config.given.entry(place.clone()).or_default();
         match key.takes {
             Takes::Line(_) => written.push(block.value()),

@@ -638,6 +638,18 @@ fn a_vlan_goes_with_what_is_on_it_and_comes_back_whole() {
 
 /// Somebody tries a change by hand first and writes it down afterwards.
 #[test]
+fn a_change_has_the_place_that_asks_for_it() {
+    let text = "netif_defs {\n device dpdk0 {\n  addr 10.1.0.9/24\n  mtu 1400\n  vlan 7 {\n   addr 10.7.0.9/24\n   addr fd07::9/64\n  \
+                }\n }\n}\nroute_defs {\n route 10.8.0.0/16 via 10.1.0.1\n route 10.9.0.0/16 dev dpdk0\n}\n";
+    let config = config(text);
+    let lines: Vec<_> = config.steps().iter().map(|step| config.place(step).map(|span| span.line)).collect();
+    assert_eq!(lines, [5, 3, 6, 7, 12, 13].map(Some));
+    let mtu = Set::SetLink { dev: "dpdk0".into(), change: LinkChange::Mtu(1400) };
+    assert_eq!(config.place(&mtu).map(|span| span.line), Some(4));
+    assert_eq!(config.place(&Set::DelVlan("dpdk0.7".into())), None, "what goes is not in the file");
+}
+
+#[test]
 fn what_operators_did_by_hand_already_is_no_reason_to_refuse_a_reload() {
     let (mut state, old) = started(BEFORE);
     let changed = BEFORE
