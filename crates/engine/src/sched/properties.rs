@@ -77,6 +77,35 @@ proptest! {
         }
     }
 
+    /// The order made once chooses what a look at every server would.
+    #[test]
+    fn the_strongest_is_the_one_a_look_at_all_finds(
+        servers in proptest::collection::vec((0u32..5, 0u32..6), 1..40),
+        at in 0usize..40,
+    ) {
+        let weights: Vec<u32> = servers.iter().map(|&(weight, _)| weight).collect();
+        let load = |id: DestId| Load { active: servers[id.index()].1, inactive: 0 };
+        // Of equals the one added first: the last of those that are least by "not as strong".
+        let strongest = |fits: &dyn Fn(usize) -> bool| {
+            (0..weights.len()).filter(|&at| weights[at] > 0 && fits(at)).min_by_key(|&at| std::cmp::Reverse(weights[at]))
+        };
+        for (scheduler, expected) in [
+            (Scheduler::Fo, strongest(&|_| true)),
+            (Scheduler::Ovf, strongest(&|at| servers[at].1 < weights[at])),
+        ] {
+            let snap = snapshot(scheduler, &weights);
+            let svc = snap.services[0].as_ref().expect("the one service");
+            let chosen = pick(svc, &snap, &mut Cursor::default(), &ask(0, 0), load);
+            prop_assert_eq!(chosen.map(|dest| dest.id.index()), expected);
+        }
+        let snap = snapshot(Scheduler::Lc, &weights);
+        let svc = snap.services[0].as_ref().expect("the one service");
+        let (n, at) = (weights.len(), at % weights.len());
+        let round: Vec<usize> = usable_after(svc, &snap, at).map(|dest| dest.id.index()).collect();
+        let expected: Vec<usize> = (1..=n).map(|step| (at + step) % n).filter(|&at| weights[at] > 0).collect();
+        prop_assert_eq!(round, expected);
+    }
+
     /// The least loaded ones come out within one connection a worker of what the weights say, give or take sed's head start.
     #[test]
     fn least_loaded_servers_have_their_shares(

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Scheduler, maglev, ring};
+use super::{Scheduler, maglev, ring, strongest};
 
 /// The table of one revision of a service. Servers are named by their position in the service's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Table {
     Ring(Box<[(i64, u32)]>),
     /// Shares by weight.
     Shares(Shares),
+    /// Servers by weight, the greatest first; of equals the one added first.
+    Order(Box<[u32]>),
 }
 
 impl Table {
@@ -26,6 +28,9 @@ impl Table {
             Scheduler::Conhash => Some(Table::Ring(ring::points(&servers.collect::<Vec<_>>()))),
             Scheduler::Sh => Some(Table::Shares(Shares::of(servers.map(|(_, weight)| weight.max(1))))),
             Scheduler::Twos => Some(Table::Shares(Shares::of(servers.map(|(_, weight)| weight)))),
+            Scheduler::Fo | Scheduler::Ovf => {
+                Some(Table::Order(strongest::order(servers.map(|(_, weight)| weight))))
+            }
             Scheduler::Rr
             | Scheduler::Wrr
             | Scheduler::Lc
@@ -33,8 +38,6 @@ impl Table {
             | Scheduler::Sed
             | Scheduler::Nq
             | Scheduler::Dh
-            | Scheduler::Fo
-            | Scheduler::Ovf
             | Scheduler::Lblc
             | Scheduler::Lblcr
             | Scheduler::None => None,
