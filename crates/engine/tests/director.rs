@@ -128,44 +128,53 @@ fn row086_a_client_whose_packets_change_workers_keeps_its_connection() {
 
 #[test]
 fn row057_acknowledgements_to_the_client_are_shifted_selective_ones_too() {
-    let mut sim = world::sim(1);
-    let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 0));
-    tcp.establish(&mut sim);
-    let edge = |n: u32| n.wrapping_add(tcp.shift()).to_be_bytes();
-    let options = [&[1, 1, 5, 10][..], &edge(2000), &edge(3000)].concat();
-    let segment = Segment {
-        seq: 5001,
-        ack: 1001u32.wrapping_add(tcp.shift()),
-        flags: ACK,
-        options: &options,
-        ..Segment::default()
-    };
-    let seen = tcp.server(&mut sim, segment);
-    assert_eq!(seen.options(), [1, 1, 5, 10, 0, 0, 7, 0xd0, 0, 0, 0x0b, 0xb8]);
-    assert_eq!(seen.tcp().acknowledgment_number, 1001);
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let tcp = Tcp::open(&mut sim, names, 40_000, (0, 0));
+        tcp.establish(&mut sim);
+        let edge = |n: u32| n.wrapping_add(tcp.shift()).to_be_bytes();
+        let options = [&[1, 1, 5, 10][..], &edge(2000), &edge(3000)].concat();
+        let segment = Segment {
+            seq: 5001,
+            ack: 1001u32.wrapping_add(tcp.shift()),
+            flags: ACK,
+            options: &options,
+            ..Segment::default()
+        };
+        let seen = tcp.server(&mut sim, segment);
+        assert_eq!(seen.options(), [1, 1, 5, 10, 0, 0, 7, 0xd0, 0, 0, 0x0b, 0xb8]);
+        assert_eq!(seen.tcp().acknowledgment_number, 1001);
+    }
 }
 
 #[test]
 fn row050_states_follow_both_sides_and_a_closed_connection_expires() {
-    let mut sim = world::sim(2);
-    let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 1));
-    assert_eq!(tcp.state(&sim), Some(ConnState::SynRecv));
-    tcp.establish(&mut sim);
-    let active = |sim: &Sim| sim.lcores[0].dest_counters()[0].active;
-    assert_eq!((tcp.state(&sim), active(&sim)), (Some(ConnState::Established), 1));
-    let shifted = |n: u32| n.wrapping_add(tcp.shift());
-    tcp.client(&mut sim, Segment { seq: 1001, ack: 5001, flags: FIN | ACK, ..Segment::default() });
-    assert_eq!((tcp.state(&sim), active(&sim)), (Some(ConnState::CloseWait), 0));
-    tcp.server(&mut sim, Segment { seq: 5001, ack: shifted(1002), flags: FIN | ACK, ..Segment::default() });
-    assert_eq!(tcp.state(&sim), Some(ConnState::TimeWait));
-    sim.pass(6_500);
-    assert_eq!(sim.conns(), 1, "TIME_WAIT lasts seven seconds");
-    sim.pass(2_500);
-    assert_eq!(sim.conns(), 0);
-    assert_eq!(sim.lcores[0].usage(world::ip(V4.laddr)).used, 0, "the local port is free again");
-    let counters = sim.lcores[0].dest_counters()[0];
-    assert_eq!((counters.conns, counters.active, counters.inactive), (1, 0, 0));
-    assert_eq!((counters.in_packets, counters.out_packets), (3, 2));
+    for names in [V4, V6] {
+        // The first server of its TCP service.
+        let first = if names.client == V4.client { 0 } else { 4 };
+        let mut sim = world::sim(2);
+        let tcp = Tcp::open(&mut sim, names, 40_000, (0, 1));
+        assert_eq!(tcp.state(&sim), Some(ConnState::SynRecv));
+        tcp.establish(&mut sim);
+        let active = |sim: &Sim| sim.lcores[0].dest_counters()[first].active;
+        assert_eq!((tcp.state(&sim), active(&sim)), (Some(ConnState::Established), 1));
+        let shifted = |n: u32| n.wrapping_add(tcp.shift());
+        tcp.client(&mut sim, Segment { seq: 1001, ack: 5001, flags: FIN | ACK, ..Segment::default() });
+        assert_eq!((tcp.state(&sim), active(&sim)), (Some(ConnState::CloseWait), 0));
+        tcp.server(
+            &mut sim,
+            Segment { seq: 5001, ack: shifted(1002), flags: FIN | ACK, ..Segment::default() },
+        );
+        assert_eq!(tcp.state(&sim), Some(ConnState::TimeWait));
+        sim.pass(6_500);
+        assert_eq!(sim.conns(), 1, "TIME_WAIT lasts seven seconds");
+        sim.pass(2_500);
+        assert_eq!(sim.conns(), 0);
+        assert_eq!(sim.lcores[0].usage(world::ip(names.laddr)).used, 0, "the local port is free again");
+        let counters = sim.lcores[0].dest_counters()[first];
+        assert_eq!((counters.conns, counters.active, counters.inactive), (1, 0, 0));
+        assert_eq!((counters.in_packets, counters.out_packets), (3, 2));
+    }
 }
 
 #[test]
@@ -398,24 +407,26 @@ fn connections_of_a_removed_service_go_on_until_they_end() {
 
 #[test]
 fn row067_a_changed_route_moves_connections_at_once() {
-    let mut sim = world::sim(1);
-    let tcp = Tcp::open(&mut sim, V4, 40_000, (0, 0));
-    let mut snap = sim.snap.clone();
-    let mut routes = world::routes(&snap.links);
-    routes.push(engine::route::Route {
-        prefix: (world::ip(V4.servers[0]), 32),
-        via: Some(world::ip(V4.client)),
-        link: engine::ids::LinkId(0),
-        src: None,
-        mtu: 0,
-        kind: engine::route::Kind::Out,
-        metric: 0,
-    });
-    snap.routes = engine::route::RouteTable::compile(routes);
-    snap.routing += 1;
-    sim.publish(snap.index());
-    let seen = tcp.client(&mut sim, Segment { seq: 1000, flags: SYN, ..Segment::default() });
-    assert_eq!((seen.dst_mac, seen.vlan), (CLIENT, None), "through the gateway on the other link now");
+    for names in [V4, V6] {
+        let mut sim = world::sim(1);
+        let tcp = Tcp::open(&mut sim, names, 40_000, (0, 0));
+        let mut snap = sim.snap.clone();
+        let mut routes = world::routes(&snap.links);
+        routes.push(engine::route::Route {
+            prefix: (world::ip(names.servers[0]), if names.client == V4.client { 32 } else { 128 }),
+            via: Some(world::ip(names.client)),
+            link: engine::ids::LinkId(0),
+            src: None,
+            mtu: 0,
+            kind: engine::route::Kind::Out,
+            metric: 0,
+        });
+        snap.routes = engine::route::RouteTable::compile(routes);
+        snap.routing += 1;
+        sim.publish(snap.index());
+        let seen = tcp.client(&mut sim, Segment { seq: 1000, flags: SYN, ..Segment::default() });
+        assert_eq!((seen.dst_mac, seen.vlan), (CLIENT, None), "through the gateway on the other link now");
+    }
 }
 
 #[test]
@@ -432,18 +443,20 @@ fn row087_a_packet_that_finds_no_owner_does_not_circle() {
 
 #[test]
 fn row078_with_a_predictable_device_the_port_is_chosen_for_this_worker() {
-    let mut snap = world::snapshot();
-    let key: Vec<u8> = (0..40).map(|n| (n * 37 + 11) as u8).collect();
-    let rss = engine::steer::Rss::new(&key, vec![LcoreId(0), LcoreId(1), LcoreId(0), LcoreId(1)])
-        .expect("four entries");
-    snap.ports[0].rss = Some(rss.clone());
-    let mut sim = Sim::new(2, 1024, snap);
-    sim.stations = world::sim(1).stations;
-    for n in 0..20 {
-        let tcp = Tcp::open(&mut sim, V4, 40_000 + n, (1, 1));
-        let back = engine::conn::Tuple::new(tcp.syn.dst, tcp.syn.src).expect("one family");
-        assert_eq!(rss.worker(&back), LcoreId(1));
-        tcp.establish(&mut sim);
+    for names in [V4, V6] {
+        let mut snap = world::snapshot();
+        let key: Vec<u8> = (0..40).map(|n| (n * 37 + 11) as u8).collect();
+        let rss = engine::steer::Rss::new(&key, vec![LcoreId(0), LcoreId(1), LcoreId(0), LcoreId(1)])
+            .expect("four entries");
+        snap.ports[0].rss = Some(rss.clone());
+        let mut sim = Sim::new(2, 1024, snap);
+        sim.stations = world::sim(1).stations;
+        for n in 0..20 {
+            let tcp = Tcp::open(&mut sim, names, 40_000 + n, (1, 1));
+            let back = engine::conn::Tuple::new(tcp.syn.dst, tcp.syn.src).expect("one family");
+            assert_eq!(rss.worker(&back), LcoreId(1));
+            tcp.establish(&mut sim);
+        }
+        assert_eq!(sim.lcores[0].traffic().ring_in, 0, "nothing needed the ring");
     }
-    assert_eq!(sim.lcores[0].traffic().ring_in, 0, "nothing needed the ring");
 }

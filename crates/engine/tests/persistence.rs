@@ -205,13 +205,16 @@ fn every_port(sim: &mut Sim, forwarding: Forwarding) {
 /// On purpose unlike DPVS, where such a service gets packets to port 0 only.
 #[test]
 fn row029_a_service_without_port_takes_every_port_and_a_client_stays() {
-    for forwarding in [Forwarding::FullNat, Forwarding::Nat] {
+    for (names, forwarding) in
+        [V4, V6].into_iter().flat_map(|names| [(names, Forwarding::FullNat), (names, Forwarding::Nat)])
+    {
+        let other = if names.client == V4.client { "10.1.0.7" } else { "fd01::7" };
         let mut sim = world::sim(1);
         every_port(&mut sim, forwarding);
-        let one = |sim: &mut Sim, client: &str, port| asked(sim, 0, at(client, 4000), at(V4.vip, port));
+        let one = |sim: &mut Sim, client: &str, port| asked(sim, 0, at(client, 4000), at(names.vip, port));
         for port in [1, 53, 65535] {
-            assert_eq!(one(&mut sim, V4.client, port), Some(at(V4.servers[0], port)));
-            assert_eq!(one(&mut sim, "10.1.0.7", port), Some(at(V4.servers[1], port)));
+            assert_eq!(one(&mut sim, names.client, port), Some(at(names.servers[0], port)));
+            assert_eq!(one(&mut sim, other, port), Some(at(names.servers[1], port)));
         }
         assert_eq!(sim.snap.templates.len(), 2, "one for each client, whatever ports it asks for");
     }

@@ -385,22 +385,22 @@ fn r_7_clients_with_the_same_identifier_are_told_apart() {
 
 #[test]
 fn r_8_the_answers_entry_comes_and_goes_with_the_questions_and_an_unasked_answer_opens_none() {
-    for workers in [1, 2] {
+    for (names, workers) in [(V4, 1), (V4, 2), (V6, 1), (V6, 2)] {
         let mut sim = sim(workers, Forwarding::FullNat);
         sim.kernel = true;
         let unasked = Ping {
             dst_mac: server_mac(1),
-            src: ip(V4.laddr),
-            dst: ip(V4.servers[0]),
+            src: ip(names.laddr),
+            dst: ip(names.servers[0]),
             ttl: 64,
-            kind: [8, 0],
+            kind: if names.client == V4.client { [8, 0] } else { [128, 0] },
             id: 2000,
             rest: vec![0, 1],
         };
         sim.receive(0, PORT, &tagged(pong(&unasked)));
         let kernel: u64 = sim.lcores.iter().map(|l| l.traffic().kernel).sum();
         assert_eq!((sim.conns(), kernel, sim.sent().len()), (0, 1, 0), "for the local stack");
-        sim.receive(0, PORT, &ping(V4, V4.client, 1, b""));
+        sim.receive(0, PORT, &ping(names, names.client, 1, b""));
         let there = see(&sim.sent_one());
         assert_eq!(listed(&sim).len(), 2);
         sim.pass(305_000);
@@ -460,6 +460,23 @@ fn r_10_weight_0_drops_and_a_stale_connection_still_translates_errors() {
     expected[..20].copy_from_slice(&header.to_bytes());
     assert_eq!(quote, expected);
     assert_eq!(error[26..34], [10, 1, 0, 100, 10, 1, 0, 1]);
+}
+
+#[test]
+fn row130_a_ping_that_no_server_takes_is_dropped() {
+    for names in [V4, V6] {
+        for forwarding in [Forwarding::FullNat, Forwarding::Nat, Forwarding::DirectRouting] {
+            let mut sim = sim(1, forwarding);
+            sim.kernel = true;
+            let mut snap = sim.snap.clone();
+            snap.version += 1;
+            snap.dests.iter_mut().flatten().for_each(|dest| dest.weight = 0);
+            sim.publish(snap.index());
+            sim.receive(0, PORT, &ping(names, names.client, 8, b"payload"));
+            assert_eq!((sim.drops(DropReason::NoDest), sim.sent().len(), sim.conns()), (1, 0, 0));
+            assert!(sim.handed.is_empty(), "nor does the director answer for them");
+        }
+    }
 }
 
 #[test]

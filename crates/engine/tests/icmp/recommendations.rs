@@ -155,3 +155,54 @@ fn icmp_04_what_tells_a_server_its_client_is_not_in_the_clients_quote() {
         assert_eq!(quote, expected);
     }
 }
+
+/// Whatever it quotes, and in both directions.
+#[test]
+fn row122_an_error_with_a_wrong_checksum_is_dropped() {
+    for names in [V4, V6] {
+        let case = Case::simple(Forwarding::FullNat, names, names);
+        let mut sim = case.sim();
+        let [_, forwarded, _, back] = exchange(&mut sim, &case, 0, b"payload");
+        let (routers, kind) = if is_v4(names) {
+            (["10.2.0.77", "10.1.0.77"], [3, 1])
+        } else {
+            (["fd02::77", "fd01::77"], [1, 0])
+        };
+        for (near, router, to, about) in
+            [(false, routers[0], names.laddr, &forwarded), (true, routers[1], names.vip, &back)]
+        {
+            let sound = error((DIRECTOR, [2; 6]), ip(router), ip(to), kind, 0, about, 1000);
+            let message = if is_v4(names) { 34 } else { 54 };
+            for at in [message + 1, message + 2, sound.len() - 1] {
+                let mut broken = sound.clone();
+                broken[at] ^= 1;
+                let before = sim.drops(DropReason::L4Checksum);
+                sim.receive(0, PORT, &case.side(near, broken));
+                assert_eq!(
+                    (sim.sent().len(), sim.drops(DropReason::L4Checksum)),
+                    (0, before + 1),
+                    "byte {at}"
+                );
+            }
+            sim.receive(0, PORT, &case.side(near, sound));
+            assert_eq!(sim.sent().len(), 1, "as it was it is told");
+        }
+    }
+}
+
+/// What fits is told as the router said it, where the director adds nothing and both sides speak one family.
+#[test]
+fn row133_what_fits_on_the_servers_side_is_told_the_client_unchanged() {
+    for names in [V4, V6] {
+        let case = Case::simple(Forwarding::FullNat, names, names);
+        let mut sim = case.sim();
+        let [_, forwarded, ..] = exchange(&mut sim, &case, 0, b"payload");
+        let (router, kind) = if is_v4(names) { ("10.2.0.77", [3, 4]) } else { ("fd02::77", [2, 0]) };
+        for mtu in [1280, 1400, 1499] {
+            let frame = error((DIRECTOR, [2; 6]), ip(router), ip(names.laddr), kind, mtu, &forwarded, 1000);
+            sim.receive(0, PORT, &case.side(false, frame));
+            let (src, dst, told, rest, _) = error_seen(&sim.sent_one());
+            assert_eq!((src, dst, told, rest), (ip(names.vip), ip(names.client), kind, mtu));
+        }
+    }
+}

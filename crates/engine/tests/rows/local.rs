@@ -1,7 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Local addresses and ports, and whose worker answers reach: rows 78 to 90.
+//! Local addresses and ports, and whose worker answers reach: rows 79, 82 and 84.
 
 use crate::*;
+
+/// Ports that were given back are leased again when every other one has been.
+#[test]
+fn row079_a_port_given_back_comes_last() {
+    const PORTS: usize = 65_535 - 1_024;
+    for names in [V4, V6] {
+        let mut snap = world::snapshot();
+        snap.services.iter_mut().flatten().for_each(|svc| svc.dests.truncate(1));
+        let mut sim = Sim::new(1, 1 << 17, snap.index());
+        sim.stations = world::sim(1).stations;
+        let other = if names.client == V4.client { "10.1.0.2" } else { "fd01::2" };
+        let ask = |sim: &mut Sim, client: &str, port: usize| {
+            let (client, vip) = (at(client, port as u16), at(names.vip, 80));
+            sim.receive(0, PORT, &build::udp((DIRECTOR, CLIENT), client, vip, b"q"));
+            see(&sim.sent_one()).src.port()
+        };
+        let first = [ask(&mut sim, names.client, 1), ask(&mut sim, names.client, 2)];
+        sim.pass(400_000);
+        assert_eq!((sim.conns(), sim.lcores[0].usage(ip(names.laddr)).used), (0, 0));
+        let again: Vec<u16> = (1..=PORTS).map(|port| ask(&mut sim, other, port)).collect();
+        assert_eq!(again[PORTS - 2..], first);
+        assert!(again[..PORTS - 2].iter().all(|port| *port >= 1025 && !first.contains(port)));
+    }
+}
 
 #[test]
 fn row082_local_addresses_take_turns() {

@@ -71,6 +71,27 @@ fn from_host(names: Names, dst: &str, dport: u16) -> Vec<u8> {
     tagged(build::tcp((DIRECTOR, server_mac(1)), at(names.servers[0], 50_000), at(dst, dport), segment))
 }
 
+/// Each of the two interfaces by itself and both of them; a rule that names none takes every one. Hosts are on link 1, the outside is on 0.
+#[test]
+fn row025_the_interfaces_of_a_rule_are_those_the_packet_comes_in_and_leaves_by() {
+    for names in [V4, V6] {
+        for iif in [None, Some(0), Some(1), Some(2)] {
+            for oif in [None, Some(0), Some(1), Some(2)] {
+                let both = |rule: &mut Rule| (rule.iif, rule.oif) = (iif.map(LinkId), oif.map(LinkId));
+                let outwards = matches!(iif, None | Some(1)) && matches!(oif, None | Some(0));
+                let mut sim = with_rule(names, both);
+                sim.receive(0, PORT, &from_host(names, names.client, 443));
+                assert_eq!((sim.sent().len(), sim.conns()), (usize::from(outwards), usize::from(outwards)));
+                let inwards = matches!(iif, None | Some(0)) && matches!(oif, None | Some(1));
+                let mut sim = with_rule(names, both);
+                let (src, dst) = (at(names.client, 50_000), at(names.servers[0], 443));
+                sim.receive(0, PORT, &from_client(src, dst, Segment { flags: SYN, ..Segment::default() }));
+                assert_eq!((sim.sent().len(), sim.conns()), (usize::from(inwards), usize::from(inwards)));
+            }
+        }
+    }
+}
+
 /// What goes to the director itself, or nowhere, is not for a rule that takes everything.
 #[test]
 fn row026_rules_are_for_what_leaves() {
