@@ -344,7 +344,9 @@ fn help(path: &[&str]) -> Result<String, Failure> {
 fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
     clap::Command::new("dpip")
-        .about("Shows and changes addresses, routes, neighbours, links, VLANs and sets of the director")
+        .about(
+            "Shows and changes addresses, routes, neighbours, links, VLANs, tunnels and sets of the director",
+        )
         .override_usage("dpip [OPTIONS] OBJECT { COMMAND | help } [ARGUMENTS]")
         .disable_version_flag(true)
         .disable_help_flag(true)

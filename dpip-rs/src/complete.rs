@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn objects_commands_keywords_and_values_follow_each_other() {
         for (line, words) in [
-            ("", "addr config drops health help ipset link neigh route synproxy vlan vrrp"),
-            ("-s -f inet", "addr config drops health help ipset link neigh route synproxy vlan vrrp"),
+            ("", "addr config drops health help ipset link neigh route synproxy tunnel vlan vrrp"),
+            ("-s -f inet", "addr config drops health help ipset link neigh route synproxy tunnel vlan vrrp"),
             ("addr", "add del flush help replace set show"),
             ("addr add", "broadcast dev preferred_lft sapool scope valid_lft"),
             ("addr add 10.0.0.1/24 dev", "dpdk0 dpdk1"),

@@ -68,7 +68,9 @@ fn ours(daemon: &mut Daemon, line: &str) -> (u8, String) {
 }
 
 /// Commands that are not replayed, because one of the two does what the other refuses, and why.
-const APART: [(&str, &str); 21] = [
+const APART: [(&str, &str); 23] = [
+    ("tunnel add ipip9", "a second one between the same ends: only one of them could receive"),
+    (" ttl 300", "DPVS makes 44 of it"),
     (" preferred_lft ", "DPVS knows the word only misspelt"),
     ("addr replace", "DPVS cannot replace"),
     ("addr del 10.0.1.107/32", "added by a replace"),
@@ -93,7 +95,9 @@ const APART: [(&str, &str); 21] = [
 ];
 
 /// Entries that are not compared, and why.
-const LEFT_OUT: [(&str, &str); 9] = [
+const LEFT_OUT: [(&str, &str); 11] = [
+    ("ipip9: ", "refused here"),
+    ("x1: ", "refused here"),
     ("fe80:", "link-local addresses make themselves there"),
     ("[01] ", "the second of two equal workers"),
     ("inet 10.0.1.1/32 scope global", "from `10.0.1.1/x`"),
@@ -165,6 +169,7 @@ fn addresses_and_routes_go_as_recorded() {
         include_str!("../tests/golden/05-route.txt"),
         include_str!("../tests/golden/06-neigh.txt"),
         include_str!("../tests/golden/07-vlan.txt"),
+        include_str!("../tests/golden/08-tunnel.txt"),
     ];
     // A flush leaves us the routes that belong to addresses; DPVS takes them away, and the addresses stop working.
     let after_flushes = [

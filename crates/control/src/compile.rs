@@ -64,6 +64,7 @@ fn links(state: &State) -> Vec<Option<Link>> {
             name: link.name.clone(),
             port: link.port,
             vlan: link.vlan,
+            tunnel: link.tunnel.as_ref().map(|tunnel| state.tunnel(tunnel)),
             mac: state.mac(link).0,
             mtu: state.mtu(link),
             up: state.is_up(link),

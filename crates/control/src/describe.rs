@@ -6,6 +6,7 @@ use std::fmt::Write;
 use model::link::LinkChange;
 use model::net::{IfAddr, RouteSpec};
 use model::options::{AccessList, DestCheck, EchoPolicy};
+use model::tunnel::TunnelSpec;
 use model::{DestSpec, Family, Forwarding, ServiceOptions, ServiceOptionsPatch, Timeouts};
 use sockopt::Set;
 
@@ -58,6 +59,9 @@ pub fn describe(set: &Set) -> String {
             format!("add vlan {name} (id {} of {})", spec.id, spec.dev)
         }
         Set::DelVlan(name) => format!("delete vlan {name}"),
+        Set::AddTunnel(spec) => format!("add tunnel {}", tunnel(spec)),
+        Set::EditTunnel(spec) => format!("edit tunnel {}", tunnel(spec)),
+        Set::DelTunnel(name) => format!("delete tunnel {name}"),
         Set::AddSet(spec) => format!("create set {} ({})", spec.name, spec.kind),
         Set::DelSet(name) => format!("destroy set {name}"),
         Set::FlushSet(Some(name)) => format!("empty set {name}"),
@@ -176,6 +180,10 @@ fn access(list: AccessList) -> &'static str {
         AccessList::Block => "block",
         AccessList::Allow => "allow",
     }
+}
+
+fn tunnel(spec: &TunnelSpec) -> String {
+    format!("{} ({} from {} to {})", spec.name, spec.mode, spec.local, spec.remote)
 }
 
 fn address(addr: &IfAddr) -> String {

@@ -10,9 +10,11 @@ use engine::limit::Occupancy;
 use engine::sched::Scheduler;
 use engine::snapshot::Forwarding;
 use engine::tick::Tick;
+use engine::tunnel::Sequence;
 use model::ipset::{Element, Member, SetSpec};
 use model::net::{IfAddr, RouteScope};
 use model::options::AccessSubject;
+use model::tunnel::TunnelSpec;
 use model::{DestSpec, MacAddr, Prefix, ServiceKey, ServiceSpec};
 
 use crate::ports::PortFacts;
@@ -64,7 +66,7 @@ pub struct IpSet {
     pub members: BTreeMap<Element, Member>,
 }
 
-/// A port or a VLAN of one.
+/// A port, a VLAN of one, or a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Its name.
@@ -73,7 +75,9 @@ pub struct Link {
     pub port: PortId,
     /// The 802.1Q identifier, if it is a VLAN.
     pub vlan: Option<u16>,
-    /// Longest IP packet in bytes; 0 for the port's (VLANs only).
+    /// What makes it a tunnel, if it is one.
+    pub tunnel: Option<Tunnel>,
+    /// Longest IP packet in bytes; 0 for the port's, or what of it a tunnel's headers leave (ports have their own).
     pub mtu: u16,
     /// Ethernet address; VLANs have their port's.
     pub mac: MacAddr,
@@ -83,6 +87,15 @@ pub struct Link {
     pub promisc: bool,
     /// Receives all multicast frames (ports only).
     pub allmulticast: bool,
+}
+
+/// A tunnel, and where its packets are in their order: that outlives changes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// As operators made it.
+    pub spec: TunnelSpec,
+    /// Numbers of its packets.
+    pub sequence: Sequence,
 }
 
 /// What tells addresses apart: one may be there twice, with different lengths or on different links.
@@ -132,12 +145,18 @@ pub struct Route {
 }
 
 impl Link {
+    /// Whether it is a port's own.
+    pub(crate) fn is_port(&self) -> bool {
+        self.vlan.is_none() && self.tunnel.is_none()
+    }
+
     /// The link of a device's untagged frames, as the device is at start.
     pub(crate) fn of_port(port: PortId, facts: &PortFacts) -> Self {
         Link {
             name: facts.name.clone(),
             port,
             vlan: None,
+            tunnel: None,
             mtu: facts.mtu,
             mac: facts.mac,
             up: true,

@@ -13,6 +13,7 @@ use engine::synproxy::config::MasterKey;
 use engine::tick::{Clock, Tick};
 use model::options::AccessSubject;
 use model::rule::Marking;
+use model::tunnel::{TunnelEnd, TunnelMode};
 use model::{MacAddr, ServiceKey};
 use sockopt::{Code, Status};
 
@@ -259,10 +260,35 @@ impl State {
         links.filter(move |(_, link)| link.port == port && link.vlan.is_some())
     }
 
-    /// The MTU in force: a VLAN's is never above its port's.
+    /// The MTU in force: a VLAN's is never above its port's, a tunnel's never above what its headers leave of that.
     pub(crate) fn mtu(&self, link: &Link) -> u16 {
         let port = self.link_of_port(link.port).map_or(link.mtu, |port| port.mtu);
-        if link.mtu == 0 { port } else { link.mtu.min(port) }
+        let front = link.tunnel.as_ref().map_or(0, |tunnel| self.tunnel(tunnel).overhead());
+        let most = port.saturating_sub(front);
+        if link.mtu == 0 { most } else { link.mtu.min(most) }
+    }
+
+    /// A tunnel as workers know it.
+    pub(crate) fn tunnel(&self, tunnel: &crate::rows::Tunnel) -> engine::tunnel::Tunnel {
+        let end = |end: &TunnelEnd| engine::tunnel::End { key: end.key, csum: end.csum, seq: end.seq };
+        let spec = &tunnel.spec;
+        engine::tunnel::Tunnel {
+            gre: spec.mode == TunnelMode::Gre,
+            local: spec.local,
+            remote: spec.remote,
+            ttl: spec.ttl,
+            tos: (spec.tos != 1).then_some(spec.tos),
+            input: end(&spec.input),
+            output: end(&spec.output),
+            sequence: tunnel.sequence.clone(),
+            dev: spec.dev.as_ref().and_then(|dev| self.find_link(dev)),
+            way: None,
+        }
+    }
+
+    /// Tunnels, by the number of their link.
+    pub(crate) fn tunnels(&self) -> impl Iterator<Item = (LinkId, &crate::rows::Tunnel)> {
+        self.links.iter().filter_map(|(id, link)| Some((LinkId(id as u16), link.tunnel.as_ref()?)))
     }
 
     /// The Ethernet address in force.

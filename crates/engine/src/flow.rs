@@ -73,6 +73,11 @@ impl<'a> Entrance<'a> {
         Entrance { snap, port, untagged: snap.link_of(port, None) }
     }
 
+    /// For a frame that came in by a link that is not a port's own.
+    pub(crate) fn by(snap: &'a Snapshot, link: &'a Link) -> Self {
+        Entrance { snap, port: link.port, untagged: Some(link) }
+    }
+
     /// Looks at a frame, into `parsed`.
     #[inline(always)]
     pub fn parse<P: Buffer>(&self, pkt: &P, conns: &ConnTable, parsed: &mut Parsed) {

@@ -132,6 +132,8 @@ pub struct Lcore<P> {
     pub(crate) headers: Headers,
     /// Those of the snapshot, which are the same in every one.
     pub(crate) templates: Arc<Templates>,
+    /// When it was called last.
+    pub(crate) now: Tick,
     /// What the first pass over a burst found; [`BURST`] of them.
     pub(crate) parsed: Vec<Parsed>,
 }
@@ -158,6 +160,7 @@ impl<P: Buffer> Lcore<P> {
             fragments: Fragments::new(config.held, config.seed.rotate_left(11)),
             headers: Headers::new(config.conns),
             templates: Arc::default(),
+            now: Tick(0),
             parsed: vec![Parsed::NOTHING; BURST],
         }
     }
@@ -197,6 +200,7 @@ impl<P: Buffer> Lcore<P> {
 
     /// Lets time pass: expires connections, ages neighbours. Call at least a few times a second; the work of one call is bounded.
     pub fn tick(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
+        self.now = now;
         self.expire(snap, now, out);
         self.expire_fragments(now, FRAGMENT_BUDGET, out);
         let me = (self.config.id.index(), usize::from(self.config.workers));
@@ -232,7 +236,7 @@ impl<P: Buffer> Lcore<P> {
     /// Closes connections whose time is up. They are taken in bursts, so that the memory each needs is on its way before the first
     /// is closed.
     fn expire(&mut self, snap: &Snapshot, now: Tick, out: &mut impl Sink<P>) {
-        let context = Context { snap, now, port: PortId(0), origin: Origin::Wire };
+        let context = Context { snap, now, port: PortId(0), origin: Origin::Wire, inside: false };
         let cx = context.cx();
         let mut budget = TICK_BUDGET;
         let mut expired: ArrayVec<ConnId, BURST> = ArrayVec::new();
@@ -324,7 +328,13 @@ impl<P: Buffer> Lcore<P> {
         snap: &Snapshot,
         out: &mut impl Sink<P>,
     ) {
-        let Some(link) = snap.link(link) else { return };
+        if let Some(link) = snap.link(link) {
+            self.ask_for(link, addr, mac, out);
+        }
+    }
+
+    /// The same on a link at hand.
+    pub(crate) fn ask_for(&mut self, link: &Link, addr: IpAddr, mac: Option<Mac>, out: &mut impl Sink<P>) {
         let Some(src) = link.source_for(addr) else { return };
         self.generate(link, out, |pkt| match (addr, src) {
             (IpAddr::V4(addr), IpAddr::V4(src)) => {

@@ -52,5 +52,6 @@ pub mod steer;
 pub mod synproxy;
 pub mod throttle;
 pub mod tick;
+pub mod tunnel;
 mod uoa;
 pub mod verdict;

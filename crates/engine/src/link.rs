@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What addresses and routes hang on: a port, or a VLAN of a port.
+//! What addresses and routes hang on: a port, a VLAN of a port, or a tunnel.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ids::{LinkId, PortId};
+use crate::tunnel::Tunnel;
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
@@ -39,6 +40,8 @@ pub struct Link {
     pub up: bool,
     /// How received checksums are treated.
     pub rx_csum: RxCsum,
+    /// What makes it a tunnel, if it is one. Its `port` and `mac` are those of the link its packets travel by.
+    pub tunnel: Option<Tunnel>,
     /// Own addresses with their prefix lengths.
     pub addrs: Vec<(IpAddr, u8)>,
 }

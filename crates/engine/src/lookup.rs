@@ -33,6 +33,8 @@ pub struct Lookup {
     marks: Vec<(Mark, ServiceId)>,
     /// Some service may carry only so much.
     pub(crate) throttles: bool,
+    /// There are tunnel links.
+    pub(crate) tunnels: bool,
     /// There are local routes to more than one address each.
     pub(crate) local_nets: bool,
     /// The SYN proxy stands before a service, and not only under load.
@@ -132,6 +134,7 @@ impl Lookup {
             marks,
             throttles: snap.services.iter().flatten().any(|svc| svc.throttle.is_some()),
             proxied: snap.services.iter().flatten().any(|svc| svc.syn_proxy && !svc.proxying.auto),
+            tunnels: snap.links.iter().flatten().any(|link| link.tunnel.is_some()),
             local_nets: local().any(|route| !is_host(route)),
             targets: vec![Target::default(); targets.len()],
             ..Lookup::default()

@@ -81,7 +81,12 @@ impl<P: Buffer> Lcore<P> {
     pub(crate) fn hop_by(&mut self, route: &Route, target: IpAddr, cx: Cx<'_>) -> Step<Egress> {
         let Some(link) = cx.snap.link(route.link) else { return drop(DropReason::NoRoute) };
         let mtu = if route.mtu == 0 { link.mtu } else { route.mtu.min(link.mtu) };
-        match self.neighs.resolve(link.id, route.via.unwrap_or(target), cx.now) {
+        let next = match &link.tunnel {
+            // Whoever is behind it, there is one station on it.
+            Some(tunnel) => IpAddr::V4(tunnel.remote),
+            None => route.via.unwrap_or(target),
+        };
+        match self.neighs.resolve(link.id, next, cx.now) {
             Ok(neigh) => Continue(Egress { neigh, link: link.id, mtu }),
             Err(reason) => drop(reason),
         }
@@ -140,6 +145,9 @@ impl<P: Buffer> Lcore<P> {
     /// Sends a complete frame.
     #[inline(always)]
     pub(crate) fn send(&mut self, pkt: P, link: &Link, out: &mut impl Sink<P>) {
+        if let Some(tunnel) = &link.tunnel {
+            return self.send_inside(pkt, link, tunnel, out);
+        }
         let bytes = pkt.data().len() as u64;
         self.traffic.tx += 1;
         self.traffic.tx_bytes += bytes;
@@ -281,7 +289,7 @@ impl<P: Buffer> Lcore<P> {
         if write_error(&mut error, link.mac, link, bytes, Problem::Unreachable, from, ttl).is_none() {
             return self.throw(error, DropReason::NoHeadroom, out);
         }
-        let context = Context { snap, now, port: link.port, origin: Origin::Wire };
+        let context = Context { snap, now, port: link.port, origin: Origin::Wire, inside: false };
         let mut parsed = Parsed::NOTHING;
         Entrance::new(snap, link.port).parse(&error, &self.conns, &mut parsed);
         self.one(error, &parsed, context.cx(), out);

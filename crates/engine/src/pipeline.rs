@@ -22,13 +22,14 @@
 use std::hint::black_box;
 
 use arrayvec::ArrayVec;
-use packet::{Buffer, ether};
+use packet::{Buffer, ether, proto};
 
 use crate::flow::{Entrance, Kind, Parsed};
 use crate::ids::PortId;
 use crate::lcore::{BURST, Lcore, Sink};
 use crate::snapshot::Snapshot;
 use crate::tick::Tick;
+use crate::tunnel::Opened;
 use crate::verdict::{DropReason, Verdict};
 
 /// Where a burst comes from.
@@ -61,6 +62,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Tick,
     pub(crate) port: PortId,
     pub(crate) origin: Origin,
+    /// What is looked at came out of a tunnel.
+    pub(crate) inside: bool,
 }
 
 impl Context<'_> {
@@ -82,7 +85,8 @@ impl<P: Buffer> Lcore<P> {
         now: Tick,
         out: &mut impl Sink<P>,
     ) {
-        let context = Context { snap, now, port, origin };
+        let context = Context { snap, now, port, origin, inside: false };
+        self.now = now;
         let cx = context.cx();
         burst.iter().for_each(Buffer::prefetch);
         // Taken out, so that the second pass may borrow the rest of the worker.
@@ -154,6 +158,15 @@ impl<P: Buffer> Lcore<P> {
                 Kind::Arp => self.arp(&mut pkt, parsed, link, cx, out),
                 Kind::Foreign => return self.finish(pkt, Verdict::Kernel(DropReason::EtherType), cx, out),
                 Kind::Bad(reason) => return self.throw(pkt, reason, out),
+                Kind::Other
+                    if cx.snap.lookup.tunnels && matches!(parsed.ip.proto, proto::IPIP | proto::GRE) =>
+                {
+                    match self.open_tunnel(&mut pkt, parsed, cx.snap) {
+                        Opened::Inner(link) => return self.inner(pkt, link, cx, out),
+                        Opened::Bad(reason) => return self.throw(pkt, reason, out),
+                        Opened::No => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
+                    }
+                }
                 Kind::Flow | Kind::Other => self.pass(&mut pkt, parsed, &parsed.ip, cx, out),
             }
         };

@@ -379,6 +379,7 @@ pub mod world {
             mtu: 1500,
             up: true,
             rx_csum: RxCsum::Verify,
+            tunnel: None,
             addrs: addrs.iter().map(|&(addr, len)| (ip(addr), len)).collect(),
         };
         let outside = [(V4.own, 24), (V4.vip, 32), (V6.own, 64), (V6.vip, 128)];

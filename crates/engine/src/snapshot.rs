@@ -295,6 +295,7 @@ impl Snapshot {
     /// Makes the lookup tables that follow from the public fields. Call once all fields are set.
     pub fn index(mut self) -> Self {
         self.count_alive();
+        self.lead_tunnels();
         for svc in self.services.iter_mut().flatten() {
             svc.weights = svc.weigh(&self.dests);
             let servers = svc.dests.iter().filter_map(|id| self.dests.get(id.index())?.as_ref());

@@ -255,6 +255,18 @@ drop_reasons! {
     RedirectRing => "redirect_ring",
     /// Came from a redirect ring although this worker does not own it either.
     RedirectLoop => "redirect_loop",
+    /// A tunnel's packet has a GRE header of another kind than RFC 2784's, or no IP packet inside.
+    TunnelHeader => "tunnel_header",
+    /// The GRE checksum of a tunnel's packet is wrong, or not there.
+    TunnelChecksum => "tunnel_checksum",
+    /// A tunnel's packet is not newer than those before it, or has no number.
+    TunnelSequence => "tunnel_sequence",
+    /// A tunnel's packet met congestion and holds one whose ends do not understand that (RFC 6040 4.2).
+    TunnelEcn => "tunnel_ecn",
+    /// A tunnel's packet holds another tunnel's.
+    TunnelNested => "tunnel_nested",
+    /// There is no way to the other end of a tunnel.
+    TunnelRoute => "tunnel_route",
     /// No buffer for a packet of our own.
     NoBuffer => "no_buffer",
     /// The device did not take it.

@@ -15,6 +15,7 @@ pub mod options;
 pub mod rule;
 pub mod service;
 pub mod stats;
+pub mod tunnel;
 
 pub use addr::{Family, MacAddr, Prefix};
 pub use conn::{ConnEntry, ConnState, EngineData};

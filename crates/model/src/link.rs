@@ -34,6 +34,11 @@ pub enum LinkKind {
         /// Its bus address, or `vdev`.
         bus: String,
     },
+    /// A tunnel over other links.
+    Tunnel {
+        /// How packets travel: `ipip` or `gre`.
+        mode: String,
+    },
     /// A VLAN of a port.
     Vlan {
         /// Name of the port.

@@ -9,6 +9,7 @@ use model::link::{CpuInfo, LinkInfo, LinkStats, VlanSpec};
 use model::net::{IfAddr, NeighEntry, RouteSpec, SaPool, VrrpRole};
 use model::options::{AccessSubject, SynProxy};
 use model::stats::{SynProxyStats, SynProxyTotals, Traffic};
+use model::tunnel::TunnelSpec;
 use model::{ConnEntry, Counters, DestSpec, Prefix, Rates, ServiceKey, ServiceSpec, Timeouts};
 use serde::Serialize;
 
@@ -49,6 +50,8 @@ pub enum Reply {
     SynProxy(SynProxyInfo),
     /// To [`crate::Get::Vlans`].
     Vlans(Vec<VlanSpec>),
+    /// To [`crate::Get::Tunnels`].
+    Tunnels(Vec<TunnelSpec>),
     /// To [`crate::Get::Sets`].
     Sets(Page<SetEntry>),
     /// To [`crate::Get::TestSet`].

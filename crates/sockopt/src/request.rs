@@ -8,6 +8,7 @@ use model::ipset::SetSpec;
 use model::link::{LinkChange, VlanSpec};
 use model::net::{FamilyFilter, IfAddr, NeighSpec, RouteKey, RouteSpec, VrrpRole};
 use model::options::{AccessList, AccessSubject};
+use model::tunnel::TunnelSpec;
 use model::{
     DestSpec, Prefix, Scheduling, ServiceKey, ServiceOptionsPatch, ServiceSpec, Timeouts, Transport,
 };
@@ -175,6 +176,12 @@ pub enum Set {
     AddVlan(VlanSpec),
     /// Removes a VLAN by name.
     DelVlan(String),
+    /// A new tunnel.
+    AddTunnel(TunnelSpec),
+    /// Other values for a tunnel that is there: all but its name.
+    EditTunnel(TunnelSpec),
+    /// Removes a tunnel by name.
+    DelTunnel(String),
     /// A new set, empty.
     AddSet(SetSpec),
     /// Removes a set by name, unless it is in use.
@@ -282,6 +289,8 @@ pub enum Get {
         /// Only of this port.
         dev: Option<String>,
     },
+    /// Tunnels.
+    Tunnels,
     /// One set or all with their elements, a page at a time.
     Sets {
         /// Only this one.

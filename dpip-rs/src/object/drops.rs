@@ -164,6 +164,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ("no_headroom", "no room in front of the packet for another header"),
     ("redirect_ring", "the worker that owns the connection does not keep up"),
     ("redirect_loop", "two workers disagree on who owns the connection"),
+    ("tunnel_header", "a tunnel's packet without a GRE header of RFC 2784 or an IP packet in it"),
+    (
+        "tunnel_checksum",
+        "a tunnel's packet with a wrong GRE checksum, or without one: see `dpip tunnel`, icsum",
+    ),
+    ("tunnel_sequence", "a tunnel's packet that is not newer than those before it: see `dpip tunnel`, iseq"),
+    ("tunnel_ecn", "a tunnel's packet met congestion, its sender does not understand that (RFC 6040)"),
+    ("tunnel_nested", "a tunnel's packet holds another tunnel's"),
+    ("tunnel_route", "no way to the other end of a tunnel: see `dpip route`"),
     ("no_buffer", "no packet buffer for a packet of the director"),
     ("tx_queue_full", "the device did not take it"),
 ];

@@ -10,6 +10,7 @@ pub mod link;
 pub mod neigh;
 pub mod route;
 pub mod synproxy;
+pub mod tunnel;
 pub mod vlan;
 pub mod vrrp;
 
@@ -19,12 +20,13 @@ use crate::args::Call;
 use crate::failure::Failure;
 
 /// Every object, in the order of the help.
-pub static OBJECTS: [&Object; 11] = [
+pub static OBJECTS: [&Object; 12] = [
     &link::OBJECT,
     &addr::OBJECT,
     &route::OBJECT,
     &neigh::OBJECT,
     &vlan::OBJECT,
+    &tunnel::OBJECT,
     &ipset::OBJECT,
     &drops::OBJECT,
     &synproxy::OBJECT,

@@ -6,6 +6,7 @@ use engine::ids::{LcoreId, LinkId};
 use engine::verdict::DropReason;
 use model::link::{CpuCounters, CpuInfo, LinkInfo, LinkKind, LinkStats, VlanSpec};
 use model::stats::{PortCounters, Traffic};
+use model::tunnel::TunnelSpec;
 use sockopt::Status;
 
 use super::net::chosen;
@@ -20,7 +21,7 @@ pub(super) fn links(state: &State, dev: Option<&str>) -> Result<Vec<LinkInfo>, S
 pub(super) fn stats(state: &State, seen: &Observed<'_>, dev: Option<&str>) -> Result<Vec<LinkStats>, Status> {
     let of_link = |(id, link): (LinkId, &Link)| {
         let port = seen.ports.get(link.port.index()).cloned().unwrap_or_default();
-        let vlan = link.vlan.is_some();
+        let vlan = !link.is_port();
         LinkStats {
             name: link.name.clone(),
             counters: if vlan { carried(seen, id) } else { port.counters },
@@ -90,6 +91,10 @@ pub(super) fn vlans(state: &State, dev: Option<&str>) -> Result<Vec<VlanSpec>, S
     Ok(listed(state, None)?.filter_map(spec).collect())
 }
 
+pub(super) fn tunnels(state: &State) -> Vec<TunnelSpec> {
+    state.tunnels().map(|(_, tunnel)| tunnel.spec.clone()).collect()
+}
+
 fn listed<'s>(
     state: &'s State,
     dev: Option<&str>,
@@ -102,6 +107,7 @@ fn listed<'s>(
 fn info(state: &State, id: LinkId, link: &Link) -> LinkInfo {
     let port = &state.ports[link.port.index()];
     let kind = match (link.vlan, state.link_of_port(link.port)) {
+        _ if let Some(tunnel) = &link.tunnel => LinkKind::Tunnel { mode: tunnel.spec.mode.to_string() },
         (Some(id), Some(port)) => LinkKind::Vlan { dev: port.name.clone(), id },
         _ => LinkKind::Port { driver: port.driver.clone(), bus: port.bus.clone() },
     };

@@ -67,7 +67,7 @@ pub fn wants(get: &Get) -> Wants {
         Get::Addrs { .. } => Wants { laddrs: true, ..none },
         Get::Neighs { .. } => Wants { neighs: true, ..none },
         Get::LinkStats { .. } => Wants { ports: true, workers: true, ..none },
-        Get::Timeouts | Get::Routes { .. } | Get::Links { .. } | Get::Vlans { .. } => none,
+        Get::Timeouts | Get::Routes { .. } | Get::Links { .. } | Get::Vlans { .. } | Get::Tunnels => none,
         Get::Sets { .. } | Get::TestSet { .. } => none,
     }
 }
@@ -98,6 +98,7 @@ fn answered(state: &State, seen: &Observed<'_>, get: &Get, now: Tick) -> Result<
         Get::Traffic => Reply::Traffic(links::traffic(seen)),
         Get::SynProxy => Reply::SynProxy(synproxy::info(state, seen)),
         Get::Vlans { dev } => Reply::Vlans(links::vlans(state, dev.as_deref())?),
+        Get::Tunnels => Reply::Tunnels(links::tunnels(state)),
         Get::Sets { name, cursor } => Reply::Sets(ipset::page(state, name.as_deref(), *cursor)?),
         Get::TestSet { name, entry } => Reply::IsInSet(ipset::test(state, name, entry)?),
     })

@@ -140,6 +140,8 @@ pub(super) fn neighs(
     let mut listed = Vec::new();
     for (core, worker) in (1..).zip(&seen.workers) {
         let mine = worker.neighs.iter().filter(|n| wanted(link, n.link) && of(family, n.addr));
+        // The one station of a tunnel is nobody's entry.
+        let mine = mine.filter(|n| state.link_in(n.link).is_some_and(|link| link.tunnel.is_none()));
         listed.extend(mine.filter_map(|n| {
             Some(NeighEntry {
                 addr: n.addr,

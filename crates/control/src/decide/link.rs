@@ -17,9 +17,12 @@ pub(super) fn set(state: &State, dev: &str, change: &LinkChange) -> Result<Decis
     let (id, old) = state.link(dev)?;
     let mut link = old.clone();
     let mut effects = Vec::new();
-    if old.vlan.is_none() {
+    if old.is_port() {
         effects.push(Effect::Device { port: old.port, change: change.clone() });
     } else if let LinkChange::Promisc(_) | LinkChange::AllMulticast(_) | LinkChange::Mac(_) = change {
+        if old.tunnel.is_some() {
+            return refuse(Code::NotSupported, format!("{dev} is a tunnel: there are no stations on it"));
+        }
         let port = state.link_of_port(old.port).map_or("its port", |port| &port.name);
         return refuse(
             Code::NotSupported,
@@ -73,16 +76,16 @@ fn announcements(state: &State, port: PortId) -> Vec<Effect> {
 fn check_mtu(state: &State, id: LinkId, link: &Link, mtu: u16) -> Result<(), Status> {
     let name = &link.name;
     let port = state.link_of_port(link.port);
-    let max = match (link.vlan, port) {
-        (Some(_), Some(port)) => port.mtu,
+    let max = match port {
+        Some(_) if link.tunnel.is_some() => state.mtu(&Link { mtu: 0, ..link.clone() }),
+        Some(port) if !link.is_port() => port.mtu,
         _ => state.ports.get(link.port.index()).map_or(MAX_MTU, |facts| facts.max_mtu).min(MAX_MTU),
     };
     if !(MIN_MTU..=max).contains(&mtu) {
         return refuse(Code::Invalid, format!("{name}: MTU {mtu}: {MIN_MTU} to {max} expected"));
     }
-    let shrinks = |at: LinkId| {
-        at == id || link.vlan.is_none() && state.link_in(at).is_some_and(|l| l.port == link.port)
-    };
+    let shrinks =
+        |at: LinkId| at == id || link.is_port() && state.link_in(at).is_some_and(|l| l.port == link.port);
     let six =
         state.addrs.rows().any(|(key, _)| Family::of(key.prefix.addr) == Family::Inet6 && shrinks(key.link));
     if six && mtu < MIN_MTU6 {

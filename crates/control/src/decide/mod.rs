@@ -11,6 +11,7 @@ mod neigh;
 mod route;
 mod service;
 mod timeouts;
+mod tunnel;
 mod vlan;
 
 use std::net::IpAddr;
@@ -78,6 +79,9 @@ pub fn decide(state: &State, set: &Set) -> Result<Decision, Status> {
         Set::SetLink { dev, change } => link::set(state, dev, change),
         Set::AddVlan(spec) => vlan::add(state, spec),
         Set::DelVlan(name) => vlan::delete(state, name),
+        Set::AddTunnel(spec) => tunnel::add(state, spec),
+        Set::EditTunnel(spec) => tunnel::edit(state, spec),
+        Set::DelTunnel(name) => tunnel::delete(state, name),
         Set::AddSet(spec) => ipset::create(state, spec),
         Set::DelSet(name) => ipset::destroy(state, name),
         Set::FlushSet(name) => ipset::flush(state, name.as_deref()),

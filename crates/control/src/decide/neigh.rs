@@ -13,7 +13,10 @@ use crate::state::State;
 
 /// Enters a neighbour, or gives one entered before another Ethernet address.
 pub(super) fn add(state: &State, spec: &NeighSpec) -> Result<Decision, Status> {
-    let (link, _) = state.link(&spec.dev)?;
+    let (link, on) = state.link(&spec.dev)?;
+    if on.tunnel.is_some() {
+        return refuse(Code::Invalid, format!("{} is a tunnel: there are no stations on it", spec.dev));
+    }
     unicast(spec.addr, "neighbour")?;
     if spec.mac.is_unusable() {
         return refuse(

@@ -19,6 +19,9 @@ pub(super) fn add(state: &State, spec: &VlanSpec) -> Result<Decision, Status> {
     if dev.vlan.is_some() {
         return refuse(Code::NotSupported, format!("{} is a vlan itself: name its port", spec.dev));
     }
+    if dev.tunnel.is_some() {
+        return refuse(Code::NotSupported, format!("{} is a tunnel: frames in it have no tags", spec.dev));
+    }
     if !(1..=4094).contains(&spec.id) {
         return refuse(Code::Invalid, format!("vlan id {}: 1 to 4094 expected", spec.id));
     }
@@ -39,6 +42,7 @@ pub(super) fn add(state: &State, spec: &VlanSpec) -> Result<Decision, Status> {
         name,
         port: dev.port,
         vlan: Some(spec.id),
+        tunnel: None,
         mtu: 0,
         mac: dev.mac,
         up: true,
@@ -48,14 +52,26 @@ pub(super) fn add(state: &State, spec: &VlanSpec) -> Result<Decision, Status> {
     Ok(Decision::new(vec![Row::Link(LinkId(id), Some((generation, link)))], Vec::new()))
 }
 
-/// Removes a VLAN with its addresses, routes and neighbours.
+/// Removes a VLAN.
 pub(super) fn delete(state: &State, name: &str) -> Result<Decision, Status> {
     let Some(id) = state.find_link(name) else {
         return refuse(Code::NotFound, format!("no vlan `{name}`"));
     };
+    if state.link_in(id).is_some_and(|link| link.tunnel.is_some()) {
+        return refuse(Code::Invalid, format!("{name} is a tunnel, not a vlan"));
+    }
     if state.link_in(id).is_some_and(|link| link.vlan.is_none()) {
         return refuse(Code::Invalid, format!("{name} is a port, not a vlan: ports cannot be removed"));
     }
+    let above = state.tunnels().find(|(_, tunnel)| tunnel.spec.dev.as_deref() == Some(name));
+    if let Some((_, tunnel)) = above {
+        return refuse(Code::Busy, format!("tunnel {} leaves by {name}: remove it first", tunnel.spec.name));
+    }
+    remove(state, id, name)
+}
+
+/// Removes a link that is no port, with its addresses, routes and neighbours.
+pub(super) fn remove(state: &State, id: LinkId, name: &str) -> Result<Decision, Status> {
     let mut rows = Vec::new();
     for (key, _) in state.addrs_of(id, name) {
         addr::check_unused(state, key, |_| false)?;

@@ -203,6 +203,7 @@ pub fn everything(state: &State) -> Vec<String> {
         Get::Routes { dev: dev.clone(), family },
         Get::Links { dev: dev.clone() },
         Get::Vlans { dev },
+        Get::Tunnels,
     ];
     let snap = control::compile(state);
     let mut laddrs: Vec<_> = snap.laddrs.iter().collect();

@@ -162,6 +162,7 @@ pub fn snapshot(traffic: Traffic, forwarding: Forwarding) -> Snapshot {
         mtu: 1500,
         up: true,
         rx_csum: RxCsum::Verify,
+        tunnel: None,
         addrs: addrs.collect(),
     };
     let mut snap = Snapshot { version: 1, routing: 1, ..Snapshot::default() };
