@@ -68,6 +68,9 @@ pub fn accept4(bytes: &[u8], device: Csum, policy: RxCsum) -> Result<Ip, DropRea
     if !right {
         return Err(DropReason::IpChecksum);
     }
+    if header_len != ipv4::LEN && ipv4::source_routed(&bytes[ipv4::LEN..header_len]) {
+        return Err(DropReason::SourceRoute);
+    }
     if martian_source4(header.src()) || header.dst() >> 24 == 127 || header.dst() == 0 {
         return Err(DropReason::Martian);
     }
@@ -106,6 +109,12 @@ pub fn accept6(bytes: &[u8]) -> Result<Ip, DropReason> {
     }
     let total = u16::try_from(total_len).map_err(|_| DropReason::IpHeader)?;
     let upper = ipv6::upper(&bytes[..total_len], header.next_header()).ok_or(DropReason::ExtensionHeader)?;
+    // RFC 5095: this type is not to be followed any more; others may pass through.
+    if upper.offset != ipv6::LEN
+        && ipv6::unfinished_route(&bytes[..total_len], header.next_header()) == Some(0)
+    {
+        return Err(DropReason::SourceRoute);
+    }
     Ok(Ip {
         six: true,
         proto: upper.proto,

@@ -144,6 +144,8 @@ drop_reasons! {
     FragmentNoFirst => "fragment_no_first",
     /// IPv6 extension header chain malformed, too long, or with an unsupported header.
     ExtensionHeader => "extension_header",
+    /// The sender says by which routers it goes (RFC 791 3.1, RFC 5095), or that is not known to the other family (RFC 7915 5.1).
+    SourceRoute => "source_route",
     /// TCP, UDP, SCTP or ICMP header malformed.
     L4Header => "l4_header",
     /// TCP, UDP, SCTP or ICMP checksum wrong.

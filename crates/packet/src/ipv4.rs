@@ -105,6 +105,25 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Whether the options of a header, what follows its fixed part, tell routers where to send the packet: a loose or strict source route (RFC
+/// 791 3.1). What comes behind an option that is none is not looked at.
+#[cold]
+pub fn source_routed(mut options: &[u8]) -> bool {
+    const LOOSE: u8 = 131;
+    const STRICT: u8 = 137;
+    loop {
+        options = match *options {
+            [LOOSE | STRICT, ..] => return true,
+            [1, ref rest @ ..] => rest,
+            [0, ..] | [] | [_] => return false,
+            [_, len, ..] => match options.get(usize::from(len.max(2))..) {
+                Some(rest) if len >= 2 => rest,
+                _ => return false,
+            },
+        };
+    }
+}
+
 /// Values of a header without options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repr {
@@ -146,5 +165,29 @@ impl Repr {
         }
         h[10..12].copy_from_slice(&sum.to_be_bytes());
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_routes_are_told_from_other_options() {
+        for (list, routed) in [
+            (&[131, 7, 4, 10, 0, 0, 1, 0][..], true),
+            (&[137, 7, 4, 10, 0, 0, 1, 0], true),
+            (&[1, 1, 7, 3, 4, 131], true),
+            // Behind the end of the list, within another option, after a length that is none or too long.
+            (&[0, 131, 7, 4], false),
+            (&[7, 4, 131, 137], false),
+            (&[7, 0, 131, 7], false),
+            (&[7, 1, 131, 7], false),
+            (&[7, 40, 131, 7], false),
+            (&[7], false),
+            (&[], false),
+        ] {
+            assert_eq!(source_routed(list), routed, "{list:?}");
+        }
     }
 }

@@ -122,6 +122,25 @@ pub fn upper(packet: &[u8], next_header: u8) -> Option<Upper> {
     None
 }
 
+/// The type of the first routing header that names stops still to be visited (RFC 8200 4.4), if any.
+#[cold]
+pub fn unfinished_route(packet: &[u8], next_header: u8) -> Option<u8> {
+    let (mut kind, mut at) = (next_header, LEN);
+    for _ in 0..=MAX_EXTENSIONS {
+        let head = packet.get(at..)?.first_chunk::<8>()?;
+        at += match kind {
+            extension::ROUTING if head[3] != 0 => return Some(head[2]),
+            extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => {
+                (usize::from(head[1]) + 1) * 8
+            }
+            extension::FRAGMENT if get16(head, 2) >> 3 == 0 => 8,
+            _ => return None,
+        };
+        kind = head[0];
+    }
+    None
+}
+
 /// Values of a fixed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repr {
@@ -188,6 +207,27 @@ mod tests {
     fn without_extensions_the_upper_layer_follows_the_fixed_header() {
         let expected = Upper { proto: 6, offset: 40, fragment: false, later_fragment: false };
         assert_eq!(upper(&packet(&[]), 6), Some(expected));
+    }
+
+    #[test]
+    fn routes_with_stops_left_are_told_behind_other_headers_too() {
+        let hop = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+        let routing = |kind: u8, left: u8| [17, 0, kind, left, 0, 0, 0, 0];
+        assert_eq!(unfinished_route(&packet(&routing(0, 1)), extension::ROUTING), Some(0));
+        assert_eq!(unfinished_route(&packet(&routing(4, 2)), extension::ROUTING), Some(4));
+        assert_eq!(unfinished_route(&packet(&routing(0, 0)), extension::ROUTING), None);
+        for before in [extension::HOP_BY_HOP, extension::DESTINATION] {
+            let chain = [hop(extension::ROUTING), routing(0, 1)].concat();
+            assert_eq!(unfinished_route(&packet(&chain), before), Some(0));
+        }
+        let part = |offset: u8| [extension::ROUTING, 0, 0, offset | 1, 0, 0, 0, 7];
+        let first = [part(0), routing(0, 1)].concat();
+        assert_eq!(unfinished_route(&packet(&first), extension::FRAGMENT), Some(0));
+        // What follows in a later fragment is no header; nor is there one beyond the packet's end.
+        let later = [part(8), routing(0, 1)].concat();
+        assert_eq!(unfinished_route(&packet(&later), extension::FRAGMENT), None);
+        assert_eq!(unfinished_route(&packet(&routing(0, 1)[..7]), extension::ROUTING), None);
+        assert_eq!(unfinished_route(&packet(&hop(0).repeat(20)), 0), None, "a chain without end");
     }
 
     #[test]

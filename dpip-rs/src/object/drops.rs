@@ -97,6 +97,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("fragment_no_first", "a fragment whose first one was dropped"),
     ("extension_header", "IPv6 extension headers malformed or unsupported"),
+    ("source_route", "a packet whose sender says by which routers it goes"),
     ("l4_header", "TCP, UDP, SCTP or ICMP header malformed"),
     ("l4_checksum", "TCP, UDP, SCTP or ICMP checksum is wrong"),
     ("arp", "ARP packet malformed or not for the director"),

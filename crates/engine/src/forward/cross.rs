@@ -61,6 +61,9 @@ impl<P: Buffer> Lcore<P> {
         out: &mut impl Sink<P>,
     ) -> Step<Verdict> {
         let old = &Ip { proto: query::across(parsed.ip.proto), ..parsed.ip };
+        if names_stops(&pkt.data()[parsed.l3..], old) {
+            return drop(DropReason::SourceRoute);
+        }
         let was = query::Pseudo::of(&pkt.data()[parsed.l3..], &parsed.ip);
         let new = self.conns.tuple(id, dir.opposite()).reversed();
         let six = !old.six;
@@ -110,6 +113,9 @@ impl<P: Buffer> Lcore<P> {
         ttl: Ttl,
     ) -> Step<Parsed> {
         let old = &Ip { proto: course.proto, ..parsed.ip };
+        if names_stops(&pkt.data()[parsed.l3..], old) {
+            return drop(DropReason::SourceRoute);
+        }
         let six = !old.six;
         let len = part_header_len(six);
         let class = old.class(&pkt.data()[parsed.l3..]);
@@ -131,6 +137,14 @@ impl<P: Buffer> Lcore<P> {
         let ip = Ip { six, df: false, header_len: len as u16, total_len, ttl: old.ttl - hops, ..*old };
         Continue(Parsed { l3: start, ip, ..*parsed })
     }
+}
+
+/// Whether an IPv6 packet has a routing header with stops still to be visited, which IPv4 has no word for (RFC 7915 5.1).
+fn names_stops(bytes: &[u8], ip: &Ip) -> bool {
+    ip.six
+        && usize::from(ip.header_len) != ipv6::LEN
+        && ipv6::Header::parse(bytes)
+            .is_some_and(|header| ipv6::unfinished_route(bytes, header.next_header()).is_some())
 }
 
 /// Makes room for a header of `len` bytes instead of the old one, and says where it begins. It ends where the old one did; what lies before
