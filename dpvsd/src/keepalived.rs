@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use control::State;
 use crossbeam_channel::Receiver;
 use desired::remarks::{self, Reader};
-use desired::{Rest, Running};
+use desired::{Rest, Running, tunnels};
 use keepalived_conf::keepalived::{self as file, Config};
 use model::net::VrrpRole;
 use sockopt::reply::{HealthEntry, VrrpEntry};
@@ -74,15 +74,22 @@ impl Keepalived {
         let view = View::of(state);
         let Changes { come, go, after } = self.vips.changes(&book.config, &view.links(), &view.addresses());
         let running = Running { services: &view.services(), timeouts: view.timeouts() };
-        let mut steps = come;
+        let (now, before) = (tunnels::wanted(&book.config), tunnels::wanted(&self.book.config));
+        let tunnels = tunnels::changes(&now, &before, &view.tunnels());
+        let mut steps = tunnels.come;
+        steps.extend(come);
         steps.extend(book.table.changes(running, Rest::Keep(&self.book.table)));
         steps.extend(go);
+        steps.extend(tunnels.go);
         (steps, after)
     }
 
     /// A refusal, with the place in the file that asks for it.
     pub fn blame(&self, book: &Book, step: Option<&Set>, status: &Status) -> String {
-        let place = step.and_then(|step| book.import.place(step).or(vips::span(&book.config, step)));
+        let place = step.and_then(|step| {
+            let other = || vips::span(&book.config, step).or_else(|| tunnels::place(&book.config, step));
+            book.import.place(step).or_else(other)
+        });
         match place {
             Some(place) => format!("{place}: {status}"),
             None => format!("{}: {status}", self.path.display()),

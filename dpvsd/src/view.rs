@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use control::{Meter, Observed, State};
 use engine::tick::Tick;
+use model::tunnel::TunnelSpec;
 use model::{Prefix, Timeouts};
 use sockopt::reply::ServiceEntry;
 use sockopt::{Get, Reply};
@@ -53,6 +54,14 @@ impl<'a> View<'a> {
                 entries.into_iter().map(|entry| (entry.addr.prefix, entry.addr.dev)).collect()
             }
             _ => BTreeSet::new(),
+        }
+    }
+
+    /// Tunnels.
+    pub fn tunnels(&self) -> Vec<TunnelSpec> {
+        match self.ask(&Get::Tunnels) {
+            Reply::Tunnels(tunnels) => tunnels,
+            _ => Vec::new(),
         }
     }
 

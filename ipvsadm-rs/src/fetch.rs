@@ -2,6 +2,7 @@
 //! Questions and changes. Everything a listing shows is here before its first line is written.
 
 use cli::{Ask, AskError};
+use model::tunnel::TunnelSpec;
 use model::{ConnEntry, ServiceKey, ServiceSpec, Timeouts};
 use sockopt::reply::{DaemonInfo, Page, ServiceEntry};
 use sockopt::{Get, Reply, Request, Set, Status};
@@ -84,6 +85,18 @@ pub fn conns(ask: &mut dyn Ask, pair: Option<Sockpair>) -> Result<Vec<ConnEntry>
             Ok(conns_page(ask, get)?.entries)
         }
         None => pages(|cursor| conns_page(ask, Get::Conns { cursor })),
+    }
+}
+
+/// Tunnel links.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub fn tunnels(ask: &mut dyn Ask) -> Result<Vec<TunnelSpec>, Failure> {
+    match ask.ask(&Request::Get(Get::Tunnels))? {
+        Reply::Tunnels(tunnels) => Ok(tunnels),
+        other => Err(failure(other)),
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use cli::Exit;
 use desired::remarks::{self, Reader};
-use desired::{Import, Rest, Running};
-use keepalived_conf::keepalived;
+use desired::{Rest, Running, tunnels};
+use keepalived_conf::{Span, keepalived};
 use sockopt::Set;
 
 use crate::args::{Line, Misuse};
@@ -38,11 +38,21 @@ pub fn run(session: &mut Session<'_>, line: &Line) -> Result<Exit, Stop> {
         services.retain(|service| import.desired.has(&service.key));
     }
     let running = Running { services: &services, timeouts: fetch::timeouts(session.ask)? };
-    make(session, &import, import.desired.changes(running, Rest::Remove), line.has(Opt::DryRun))
+    let present = fetch::tunnels(session.ask)?;
+    // Which other tunnels were of the file before, nobody knows here.
+    let mut steps = tunnels::changes(&tunnels::wanted(&report.config), &[], &present).come;
+    steps.extend(import.desired.changes(running, Rest::Remove));
+    let place = |step: &Set| import.place(step).or_else(|| tunnels::place(&report.config, step));
+    make(session, place, steps, line.has(Opt::DryRun))
 }
 
 /// Makes changes together, or prints what they would be; a refusal names the line that asked for what is refused.
-fn make(session: &mut Session<'_>, import: &Import, steps: Vec<Set>, dry_run: bool) -> Result<Exit, Stop> {
+fn make<'c>(
+    session: &mut Session<'_>,
+    place: impl Fn(&Set) -> Option<&'c Span>,
+    steps: Vec<Set>,
+    dry_run: bool,
+) -> Result<Exit, Stop> {
     if steps.is_empty() {
         return Ok(Exit::Done);
     }
@@ -50,8 +60,7 @@ fn make(session: &mut Session<'_>, import: &Import, steps: Vec<Set>, dry_run: bo
         Ok(plan) => restore::print(session, &plan),
         Err(Failure::Refused(status)) => {
             let step = steps.get(status.step.unwrap_or(0) as usize);
-            let place =
-                step.and_then(|step| import.place(step)).map_or(String::new(), |place| format!("{place}: "));
+            let place = step.and_then(place).map_or(String::new(), |place| format!("{place}: "));
             session.complain(format_args!("{place}{status}; nothing was changed"));
             Ok(Exit::Refused)
         }

@@ -12,11 +12,6 @@ const END: &str = ".\\\" end keywords\n";
 
 /// Keywords that are read and not done, each with the reason.
 const NOT_DONE: &[(Block, &str, &str)] = &[
-    (
-        Block::Top,
-        "tunnel_group",
-        "There are no tunnel devices; real servers are reached by tunnels with lvs_method TUN.",
-    ),
     (Block::Top, "bfd_instance", "Only its name is known; see BFD_CHECK."),
     (Block::GlobalDefs, "lvs_flush", "A daemon that starts has no services; ipvsadm --import obeys it."),
     (Block::GlobalDefs, "lvs_flush_on_stop", "Services end with the daemon in any case."),
@@ -28,11 +23,6 @@ const NOT_DONE: &[(Block, &str, &str)] = &[
     (Block::Ssl, "ca", "Certificates of servers are not verified, as keepalived does not either."),
     (Block::VrrpInstance, "virtual_router_id", "The VRRP daemon's business."),
     (Block::VrrpInstance, "priority", "The VRRP daemon's business."),
-    (Block::TunnelGroup, "tunnel_entry", "There are no tunnel devices."),
-    (Block::TunnelEntry, "kind", "There are no tunnel devices."),
-    (Block::TunnelEntry, "local", "The same."),
-    (Block::TunnelEntry, "remote", "The same."),
-    (Block::TunnelEntry, "if", "The same."),
     (Block::VirtualServer, "hashed", "Never had an effect."),
     (Block::VirtualServer, "smtp_alert", "Nobody sends mail."),
     (Block::VirtualServer, "snmp_name", "There is no SNMP."),

@@ -326,15 +326,19 @@ fn both_files_are_reloaded_together_or_not_at_all() {
         reload(lab, &conf(new, ""), &service(80, 12, at_home), "] reloaded")?;
         become_(lab, "12 1")?;
         assert!(seen(lab)?.1, "the address is there");
-        // The VLAN comes before the service that needs it, and goes after it.
-        let both = before.clone() + &service(82, 13, in_vlan);
+        // The VLAN comes before the service that needs it, and goes after it; a tunnel comes and goes with its file.
+        let tunnel = "tunnel_group T {\n    tunnel_entry gre5 {\n        kind gre\n        local 10.0.2.1\n        remote 10.0.2.12\n    }\n}\n";
+        let both = before.clone() + tunnel + &service(82, 13, in_vlan);
         reload(lab, &conf("", vlan), &both, "] reloaded")?;
+        let tunnels = lab.director.dpip("tunnel show")?;
+        assert_eq!(tunnels, "gre5:  gre remote 10.0.2.12 local 10.0.2.1 ttl inherit \n");
         assert_eq!(lab.director.ipvsadm("--get-laddr")?.matches("10.0.7.200").count(), 1);
         let (_, address, in_vlan) = seen(lab)?;
         assert_eq!((address, in_vlan), (false, true));
         reload(lab, &conf("", ""), &before, "] reloaded")?;
         assert_eq!(seen(lab)?, ("11 1".to_owned(), false, false));
         assert!(!lab.director.ipvsadm("-Ln")?.contains("10.0.1.100:82"));
+        assert_eq!(lab.director.dpip("tunnel show")?, "");
         Ok(())
     });
 }

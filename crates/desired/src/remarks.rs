@@ -5,6 +5,8 @@ use keepalived_conf::Span;
 use keepalived_conf::keepalived::Config;
 use keepalived_conf::keepalived::object::{RealServer, Service};
 
+use crate::tunnels;
+
 /// Who reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
@@ -30,8 +32,8 @@ pub fn of(config: &Config, reader: Reader) -> Vec<String> {
         "vip_bind_dev: addresses are put on a port by vrrp_instance or dpvs.conf",
         |service| service.dpvs.vip_bind_dev.is_some(),
     );
-    remarks
-        .note(config.tunnels.iter().map(|tunnel| &tunnel.span), "tunnel_group: there are no tunnel devices");
+    let lame = config.tunnels.iter().filter(|tunnel| tunnels::spec(tunnel).is_none());
+    remarks.note(lame.map(|tunnel| &tunnel.span), "tunnel_entry without kind, or with an end that is IPv6");
     if let Some(sync) = &config.globals.lvs_sync_daemon {
         remarks.0.push(format!(
             "not done: lvs_sync_daemon {}: connections are not copied to other directors",
@@ -122,8 +124,7 @@ virtual_server 192.0.2.1 80 {
 tunnel_group G {
     tunnel_entry T {
         kind gre
-        remote 10.0.0.1
-        local 10.0.0.2
+        remote fd00::1
         if dpdk0
     }
 }
@@ -142,12 +143,12 @@ tunnel_group G {
                 "k:7: not done: omega",
                 "k:7: not done: ha_suspend",
                 "k:3: not done: virtual addresses: put them on a port with dpip addr add (and 1 more)",
-                "k:27: not done: tunnel_group: there are no tunnel devices",
+                "k:27: not done: tunnel_entry without kind, or with an end that is IPv6",
             ]
         );
         assert_eq!(
             of(&report.config, Reader::Daemon),
-            ["k:27: not done: tunnel_group: there are no tunnel devices",]
+            ["k:27: not done: tunnel_entry without kind, or with an end that is IPv6",]
         );
     }
 }

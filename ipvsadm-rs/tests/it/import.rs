@@ -87,6 +87,23 @@ fn services_become_what_the_file_says_and_others_stay() {
 }
 
 #[test]
+fn tunnels_come_with_the_services() {
+    let mut table = Table::default();
+    let text = "tunnel_group G {\n    tunnel_entry t0 {\n        kind gre\n        local 10.0.0.1\n        remote 10.0.0.2\n    }\n}\n";
+    for already in [0, 1] {
+        let ran = ipvsadm("--import FILE", text, &mut table);
+        assert_eq!((ran.seen.status, ran.stderr.as_str()), (0, ""));
+        let named =
+            |tunnel: &model::tunnel::TunnelSpec| format!("{} {} {}", tunnel.name, tunnel.mode, tunnel.remote);
+        assert_eq!(
+            table.tunnels.iter().map(named).collect::<Vec<_>>(),
+            ["t0 gre 10.0.0.2"],
+            "{already} before"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_done_is_said() {
     let mut table = Table::default();
     let ran = ipvsadm("--import FILE", TWO, &mut table);

@@ -11,6 +11,8 @@ use sockopt::{Code, Get, Reply, Request, Set, Status};
 
 /// The table.
 pub struct Table {
+    /// Tunnel links.
+    pub tunnels: Vec<model::tunnel::TunnelSpec>,
     /// In the order of their addition.
     pub services: Vec<ServiceEntry>,
     /// Connections, as a test puts them there.
@@ -24,7 +26,7 @@ pub struct Table {
 impl Default for Table {
     fn default() -> Self {
         let timeouts = Timeouts { tcp: 900, tcp_fin: 120, udp: 300 };
-        Table { services: Vec::new(), conns: Vec::new(), timeouts, asked: Vec::new() }
+        Table { tunnels: Vec::new(), services: Vec::new(), conns: Vec::new(), timeouts, asked: Vec::new() }
     }
 }
 
@@ -126,6 +128,7 @@ impl Table {
                 keep(&mut self.timeouts.tcp_fin, tcp_fin);
                 keep(&mut self.timeouts.udp, udp);
             }
+            Set::AddTunnel(spec) => self.tunnels.push(spec),
             other => panic!("ipvsadm does not ask for {other:?}"),
         }
         Ok(())
@@ -159,6 +162,7 @@ impl Table {
                 Reply::Conns(Page { entries: vec![found.ok_or_else(none)?], next: None })
             }
             Get::Timeouts => Reply::Timeouts(self.timeouts),
+            Get::Tunnels => Reply::Tunnels(self.tunnels.clone()),
             other => panic!("ipvsadm does not ask {other:?}"),
         })
     }
