@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use control::State;
 use crossbeam_channel::Receiver;
 use desired::remarks::{self, Reader};
+use desired::vips::{self, Changes, Vips};
 use desired::{Rest, Running, tunnels};
 use keepalived_conf::keepalived::{self as file, Config};
 use model::net::VrrpRole;
@@ -17,7 +18,6 @@ use crate::controller::{Controller, Source};
 use crate::health::Health;
 use crate::health::book::{Book, Due, Event};
 use crate::view::View;
-use crate::vips::{self, Changes, Vips};
 
 /// Outcomes taken together, at most.
 const TOGETHER: usize = 1024;

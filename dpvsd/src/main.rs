@@ -26,7 +26,6 @@ mod publish;
 mod reload;
 mod socket;
 mod view;
-mod vips;
 mod worker;
 
 use std::process::ExitCode;

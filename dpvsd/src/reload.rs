@@ -9,13 +9,13 @@
 
 use control::boot::{BootConfig, Reload};
 use control::{Change, State};
+use desired::vips::Vips;
 use sockopt::{Set, Status};
 
 use crate::controller::{Controller, Source};
 use crate::file::File;
 use crate::health::book::{Book, Due};
 use crate::keepalived::Keepalived;
-use crate::vips::Vips;
 
 /// What both files want together.
 struct Plan {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Questions and changes. Everything a listing shows is here before its first line is written.
 
+use std::collections::BTreeSet;
+
 use cli::{Ask, AskError};
 use model::tunnel::TunnelSpec;
-use model::{ConnEntry, ServiceKey, ServiceSpec, Timeouts};
+use model::{ConnEntry, Prefix, ServiceKey, ServiceSpec, Timeouts};
 use sockopt::reply::{DaemonInfo, Page, ServiceEntry};
 use sockopt::{Get, Reply, Request, Set, Status};
 
@@ -85,6 +87,32 @@ pub fn conns(ask: &mut dyn Ask, pair: Option<Sockpair>) -> Result<Vec<ConnEntry>
             Ok(conns_page(ask, get)?.entries)
         }
         None => pages(|cursor| conns_page(ask, Get::Conns { cursor })),
+    }
+}
+
+/// Names of links.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub fn links(ask: &mut dyn Ask) -> Result<BTreeSet<String>, Failure> {
+    match ask.ask(&Request::Get(Get::Links { dev: None }))? {
+        Reply::Links(links) => Ok(links.into_iter().map(|link| link.name).collect()),
+        other => Err(failure(other)),
+    }
+}
+
+/// Addresses of links, each with the name of its link.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub fn addresses(ask: &mut dyn Ask) -> Result<BTreeSet<(Prefix, String)>, Failure> {
+    match ask.ask(&Request::Get(Get::Addrs { dev: None, family: None }))? {
+        Reply::Addrs(entries) => {
+            Ok(entries.into_iter().map(|entry| (entry.addr.prefix, entry.addr.dev)).collect())
+        }
+        other => Err(failure(other)),
     }
 }
 

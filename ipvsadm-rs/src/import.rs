@@ -8,7 +8,9 @@ use std::path::Path;
 
 use cli::Exit;
 use desired::remarks::{self, Reader};
+use desired::vips::{self, Vips};
 use desired::{Rest, Running, tunnels};
+use keepalived_conf::keepalived::Config;
 use keepalived_conf::{Span, keepalived};
 use sockopt::Set;
 
@@ -38,12 +40,29 @@ pub fn run(session: &mut Session<'_>, line: &Line) -> Result<Exit, Stop> {
         services.retain(|service| import.desired.has(&service.key));
     }
     let running = Running { services: &services, timeouts: fetch::timeouts(session.ask)? };
-    let present = fetch::tunnels(session.ask)?;
-    // Which other tunnels were of the file before, nobody knows here.
-    let mut steps = tunnels::changes(&tunnels::wanted(&report.config), &[], &present).come;
+    let mut steps = beside(session, &report.config)?;
     steps.extend(import.desired.changes(running, Rest::Remove));
-    let place = |step: &Set| import.place(step).or_else(|| tunnels::place(&report.config, step));
+    let place = |step: &Set| {
+        let other = || tunnels::place(&report.config, step).or_else(|| vips::span(&report.config, step));
+        import.place(step).or_else(other)
+    };
     make(session, place, steps, line.has(Opt::DryRun))
+}
+
+/// Tunnels, and virtual addresses of masters: what services need. Nobody knows here what else was of the file before.
+fn beside(session: &mut Session<'_>, config: &Config) -> Result<Vec<Set>, Stop> {
+    let mut steps = Vec::new();
+    if !config.tunnels.is_empty() {
+        let present = fetch::tunnels(session.ask)?;
+        steps.extend(tunnels::changes(&tunnels::wanted(config), &[], &present).come);
+    }
+    if !config.vrrp_instances.is_empty() {
+        let links = fetch::links(session.ask)?;
+        let present = fetch::addresses(session.ask)?;
+        steps.extend(Vips::default().changes(config, &links, &present).come);
+        vips::elsewhere(config, &links).into_iter().for_each(|line| session.complain(line));
+    }
+    Ok(steps)
 }
 
 /// Makes changes together, or prints what they would be; a refusal names the line that asked for what is refused.

@@ -4,8 +4,10 @@
 use keepalived_conf::Span;
 use keepalived_conf::keepalived::Config;
 use keepalived_conf::keepalived::object::{RealServer, Service};
+use model::net::VrrpRole;
 
 use crate::tunnels;
+use crate::vips::first_role;
 
 /// Who reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +85,13 @@ impl Remarks {
         self.servers(config, "alpha: servers do not wait for a first check", |server| server.alpha);
         self.services(config, "omega", |service| service.omega);
         self.services(config, "ha_suspend", |service| service.ha_suspend);
-        let vips = config.vrrp_instances.iter().flat_map(|instance| &instance.vips);
-        self.note(vips.map(|vip| &vip.span), "virtual addresses: put them on a port with dpip addr add");
+        let waiting =
+            config.vrrp_instances.iter().filter(|instance| first_role(instance) != VrrpRole::Master);
+        let vips = waiting.flat_map(|instance| &instance.vips).map(|vip| &vip.span);
+        self.note(
+            vips,
+            "virtual addresses of an instance that is not MASTER: dpvsd --keepalived lets them come",
+        );
     }
 }
 
@@ -142,7 +149,7 @@ tunnel_group G {
                 "k:16: not done: alpha: servers do not wait for a first check (and 1 more)",
                 "k:7: not done: omega",
                 "k:7: not done: ha_suspend",
-                "k:3: not done: virtual addresses: put them on a port with dpip addr add (and 1 more)",
+                "k:3: not done: virtual addresses of an instance that is not MASTER: dpvsd --keepalived lets them come (and 1 more)",
                 "k:27: not done: tunnel_entry without kind, or with an end that is IPv6",
             ]
         );

@@ -113,7 +113,7 @@ pub const COMMANDS: &[CommandDef] = &[
         "import",
         Value::Required("FILE"),
         "import",
-        "make the services of a keepalived.conf what it says; servers are not checked",
+        "make the services, tunnels and virtual addresses of a keepalived.conf what it says; servers are not checked",
     ),
     command(Top, &[], "top", Value::None, "top", "watch services and servers"),
     command(Help, &['h'], "help", Value::None, "help", "print this help"),

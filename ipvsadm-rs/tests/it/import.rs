@@ -103,6 +103,36 @@ fn tunnels_come_with_the_services() {
     }
 }
 
+/// Those of a master come, those of a backup wait for a daemon that follows its role, and those of no link of the director are named.
+#[test]
+fn virtual_addresses_of_masters_come_with_the_services() {
+    let mut table = Table::default();
+    let instance = |name: &str, state: &str, dev: &str, addr: &str| {
+        format!(
+            "vrrp_instance {name} {{\n    state {state}\n    interface eth0\n    dpdk_interface {dev}\n    virtual_ipaddress {{\n        {addr}\n    }}\n}}\n"
+        )
+    };
+    let text = [
+        instance("A", "MASTER", "dpdk0", "192.0.2.1/24"),
+        instance("B", "BACKUP", "dpdk0", "192.0.2.2"),
+        instance("C", "MASTER", "dpdk9", "192.0.2.3"),
+    ]
+    .concat();
+    for _ in 0..2 {
+        let ran = ipvsadm("--import FILE", &text, &mut table);
+        assert_eq!(ran.seen.status, 0, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.lines().collect::<Vec<_>>(),
+            [
+                "ipvsadm: FILE:14: not done: virtual addresses of an instance that is not MASTER: dpvsd --keepalived lets them come",
+                "ipvsadm: FILE:22: not done: addresses of C: no link `dpdk9` of the director: name one with dpdk_interface",
+            ]
+        );
+        let named = |addr: &model::net::IfAddr| format!("{} {}", addr.prefix, addr.dev);
+        assert_eq!(table.addrs.iter().map(named).collect::<Vec<_>>(), ["192.0.2.1/24 dpdk0"]);
+    }
+}
+
 #[test]
 fn what_is_not_done_is_said() {
     let mut table = Table::default();

@@ -4,13 +4,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use cli::{Ask, AskError};
+use model::link::{LinkInfo, LinkKind};
+use model::net::IfAddr;
 use model::options::AccessList;
 use model::{ConnEntry, Counters, DestSpec, Rates, ServiceKey, ServiceSpec, Timeouts};
-use sockopt::reply::{DaemonInfo, DestEntry, LaddrEntry, Page, ServiceEntry};
+use sockopt::reply::{AddrEntry, DaemonInfo, DestEntry, LaddrEntry, Page, ServiceEntry};
 use sockopt::{Code, Get, Reply, Request, Set, Status};
 
 /// The table.
 pub struct Table {
+    /// Addresses of the one link, dpdk0.
+    pub addrs: Vec<IfAddr>,
     /// Tunnel links.
     pub tunnels: Vec<model::tunnel::TunnelSpec>,
     /// In the order of their addition.
@@ -26,7 +30,36 @@ pub struct Table {
 impl Default for Table {
     fn default() -> Self {
         let timeouts = Timeouts { tcp: 900, tcp_fin: 120, udp: 300 };
-        Table { tunnels: Vec::new(), services: Vec::new(), conns: Vec::new(), timeouts, asked: Vec::new() }
+        Table {
+            addrs: Vec::new(),
+            tunnels: Vec::new(),
+            services: Vec::new(),
+            conns: Vec::new(),
+            timeouts,
+            asked: Vec::new(),
+        }
+    }
+}
+
+fn dpdk0() -> LinkInfo {
+    LinkInfo {
+        index: 1,
+        name: "dpdk0".into(),
+        kind: LinkKind::Port { driver: "net_null".into(), bus: "vdev".into() },
+        socket: 0,
+        mtu: 1500,
+        rx_queues: 1,
+        tx_queues: 1,
+        up: true,
+        speed: 10_000,
+        full_duplex: true,
+        autoneg: false,
+        promisc: false,
+        allmulticast: false,
+        mac: model::MacAddr([2, 0, 0, 0, 0, 1]),
+        offloads: Vec::new(),
+        queue_cpus: vec![1],
+        capabilities: Vec::new(),
     }
 }
 
@@ -128,6 +161,7 @@ impl Table {
                 keep(&mut self.timeouts.tcp_fin, tcp_fin);
                 keep(&mut self.timeouts.udp, udp);
             }
+            Set::AddAddr(addr) => self.addrs.push(addr),
             Set::AddTunnel(spec) => self.tunnels.push(spec),
             other => panic!("ipvsadm does not ask for {other:?}"),
         }
@@ -162,6 +196,11 @@ impl Table {
                 Reply::Conns(Page { entries: vec![found.ok_or_else(none)?], next: None })
             }
             Get::Timeouts => Reply::Timeouts(self.timeouts),
+            Get::Addrs { .. } => {
+                let entry = |addr: &IfAddr| AddrEntry { addr: addr.clone(), pool: None };
+                Reply::Addrs(self.addrs.iter().map(entry).collect())
+            }
+            Get::Links { .. } => Reply::Links(vec![dpdk0()]),
             Get::Tunnels => Reply::Tunnels(self.tunnels.clone()),
             other => panic!("ipvsadm does not ask {other:?}"),
         })

@@ -36,11 +36,9 @@ pub struct Changes {
 }
 
 impl Vips {
-    /// What an instance is: as told, else as its file says; the file's word for nothing is backup.
+    /// What an instance is: as told, else as its file says.
     pub fn role(&self, instance: &VrrpInstance) -> VrrpRole {
-        let first =
-            if instance.state.as_deref() == Some("MASTER") { VrrpRole::Master } else { VrrpRole::Backup };
-        self.told.get(&instance.name).copied().unwrap_or(first)
+        self.told.get(&instance.name).copied().unwrap_or(first_role(instance))
     }
 
     /// The same with another role of an instance.
@@ -87,6 +85,11 @@ impl Vips {
         };
         config.vrrp_instances.iter().map(entry).collect()
     }
+}
+
+/// What an instance is as long as nobody says otherwise; the file's word for nothing is backup.
+pub fn first_role(instance: &VrrpInstance) -> VrrpRole {
+    if instance.state.as_deref() == Some("MASTER") { VrrpRole::Master } else { VrrpRole::Backup }
 }
 
 /// Every virtual address on a link of the director: whoever has it, the host's own stack has not.
