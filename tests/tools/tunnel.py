@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The other end of a tunnel link, for kernels without tunnel devices: carries packets between a tun device and the director, both ways.
 
-usage: tunnel.py ipip|gre REMOTE DEVICE [KEY]
+usage: tunnel.py ipip|gre REMOTE DEVICE [KEY [seq]]
 
-With a key, GRE packets have it, a checksum and a number both ways (RFC 2784, RFC 2890). Says "ready" when it listens. What is not as the
+With a key, GRE packets have it and a checksum both ways, and with "seq" a number too (RFC 2784, RFC 2890). Says "ready" when it listens. What is not as the
 formats say is printed as an error.
 """
 import fcntl
@@ -28,28 +28,33 @@ def checksum(data):
 
 
 class Gre:
-    def __init__(self, key):
-        self.key, self.sent, self.heard = key, 0, -1
+    def __init__(self, key, numbered):
+        self.key, self.numbered, self.sent, self.heard = key, numbered, 0, -1
+        self.flags = 0 if key is None else CHECKSUM | KEY | (SEQUENCE if numbered else 0)
 
     def wrap(self, packet):
         if self.key is None:
             return struct.pack("!HH", 0, 0x0800) + packet
-        rest = struct.pack("!II", self.key, self.sent) + packet
+        number = struct.pack("!I", self.sent) if self.numbered else b""
+        rest = struct.pack("!I", self.key) + number + packet
         self.sent += 1
-        head = struct.pack("!HH", CHECKSUM | KEY | SEQUENCE, 0x0800)
+        head = struct.pack("!HH", self.flags, 0x0800)
         total = checksum(head + b"\0\0\0\0" + rest)
         return head + struct.pack("!HH", 0xFFFF - total, 0) + rest
 
     def unwrap(self, packet):
         flags, protocol = struct.unpack("!HH", packet[:4])
-        expected = 0 if self.key is None else CHECKSUM | KEY | SEQUENCE
-        if flags != expected or protocol != 0x0800:
+        if flags != self.flags or protocol != 0x0800:
             raise ValueError(f"GRE header {packet[:4].hex()}")
         if self.key is None:
             return packet[4:]
         key, number = struct.unpack("!II", packet[8:16])
-        if checksum(packet) != 0xFFFF or key != self.key or number <= self.heard:
-            raise ValueError(f"GRE checksum, key {key} or number {number} after {self.heard}")
+        if checksum(packet) != 0xFFFF or key != self.key:
+            raise ValueError(f"GRE checksum or key {key}")
+        if not self.numbered:
+            return packet[12:]
+        if number <= self.heard:
+            raise ValueError(f"number {number} after {self.heard}")
         self.heard = number
         return packet[16:]
 
@@ -64,7 +69,7 @@ class Ipip:
 def main():
     kind, remote, device = sys.argv[1:4]
     key = int(sys.argv[4]) if len(sys.argv) > 4 else None
-    form = Gre(key) if kind == "gre" else Ipip()
+    form = Gre(key, sys.argv[5:] == ["seq"]) if kind == "gre" else Ipip()
     tun = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI))
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, 47 if kind == "gre" else 4)

@@ -312,7 +312,8 @@ impl<P: Buffer> Lcore<P> {
 
     /// Tells everybody on a link that `addr` is here: gratuitous ARP, or an unsolicited advertisement.
     pub fn announce(&mut self, link: LinkId, addr: IpAddr, snap: &Snapshot, out: &mut impl Sink<P>) {
-        let Some(link) = snap.link(link).filter(|link| link.up) else { return };
+        // The one station of a tunnel knows where we are.
+        let Some(link) = snap.link(link).filter(|link| link.up && link.tunnel.is_none()) else { return };
         self.generate(link, out, |pkt| match addr {
             IpAddr::V4(addr) => arp::announce(pkt, link, addr.to_bits()),
             IpAddr::V6(addr) => nd::announce(pkt, link, addr.to_bits()),

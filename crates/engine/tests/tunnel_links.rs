@@ -342,3 +342,13 @@ fn numbered_packets_are_taken_in_their_order() {
     sim.receive(0, PORT, &wrapped(47, 0, &[0, 0, 8, 0], &answer()));
     assert_eq!((sim.sent().len(), sim.drops(DropReason::TunnelSequence)), (0, dropped + 1), "no number");
 }
+
+#[test]
+fn nobody_is_told_of_its_addresses() {
+    let mut sim = sim(tunnel(false), |_| ());
+    for addr in [OWN, "fd09::1"] {
+        sim.announce(0, LinkId(2), ip(addr));
+    }
+    let traffic = sim.lcores[0].traffic();
+    assert_eq!((traffic.generated, traffic.dropped()), (0, 0));
+}
