@@ -27,7 +27,15 @@ pub fn tcp_checksum_ok(flow: &Tuple, segment: &[u8]) -> bool {
         Tuple::V4(t) => checksum::pseudo4(t.src, t.dst, proto::TCP, segment.len()),
         Tuple::V6(t) => checksum::pseudo6(t.src, t.dst, proto::TCP, segment.len()),
     };
-    checksum::fold(pseudo + checksum::sum(segment)) == 0xffff
+    // What every segment has is of one length, and behind it there are often few words or none.
+    let word = |word: &[u8; 4]| u64::from(u32::from_be_bytes(*word));
+    let (words, odd) = segment.as_chunks::<4>();
+    let Some((fixed, rest)) = words.split_first_chunk::<{ tcp::LEN / 4 }>() else { return false };
+    let mut sum = pseudo + fixed.iter().map(word).sum::<u64>() + rest.iter().map(word).sum::<u64>();
+    if !odd.is_empty() {
+        sum += checksum::sum(odd);
+    }
+    checksum::fold(sum) == 0xffff
 }
 
 /// Computes the TCP, UDP or SCTP checksum of a packet anew.

@@ -75,10 +75,29 @@ impl<P: Buffer> Lcore<P> {
         svc: &Service,
         cx: Cx<'_>,
     ) -> Step<Verdict> {
+        let answered = self.write_syn_ack::<FAMILY>(pkt, received, svc, cx);
+        let counters = self.proxy.count(svc.id);
+        counters.syn += 1;
+        match answered {
+            Continue(_) => counters.syn_ack += 1,
+            Break(Verdict::Drop(DropReason::NoDest)) => counters.no_dest += 1,
+            Break(Verdict::Drop(DropReason::SynProxyLimited)) => counters.limited += 1,
+            Break(_) => {}
+        }
+        answered
+    }
+
+    /// Turns a SYN into the SYN-ACK, unless there is a reason not to.
+    #[inline(always)]
+    fn write_syn_ack<const FAMILY: u8>(
+        &mut self,
+        pkt: &mut P,
+        received: Received<'_>,
+        svc: &Service,
+        cx: Cx<'_>,
+    ) -> Step<Verdict> {
         let flow = of_family::<FAMILY>(&received.probe.tuple)?;
-        self.proxy.count(svc.id).syn += 1;
         if svc.weights.0 == 0 {
-            self.proxy.count(svc.id).no_dest += 1;
             return drop(DropReason::NoDest);
         }
         let Received { parsed, ip, link, .. } = received;
@@ -96,7 +115,6 @@ impl<P: Buffer> Lcore<P> {
         };
         let rate = config.synack_rate;
         if rate != 0 && !self.proxy.syn_acks.allows(flow.source().ip(), rate, cx.now) {
-            self.proxy.count(svc.id).limited += 1;
             return drop(DropReason::SynProxyLimited);
         }
         let now = config.unix_ms(cx.now);
@@ -138,7 +156,6 @@ impl<P: Buffer> Lcore<P> {
         if !answer.answer(pkt, parsed.l3, ip) {
             return drop(DropReason::SynProxyOption);
         }
-        self.proxy.count(svc.id).syn_ack += 1;
         Continue(Verdict::Forward(Goal::of_link(link.id, link.mtu)))
     }
 

@@ -255,6 +255,7 @@ fn table(flow: &Tuple) -> &'static [u16; 8] {
 }
 
 /// The largest size remembered that is not above what was offered.
+#[inline(always)]
 fn index_of(flow: &Tuple, mss: Option<u16>) -> u8 {
     let mss = mss.unwrap_or(0);
     table(flow).iter().rposition(|&size| size <= mss).unwrap_or(0) as u8

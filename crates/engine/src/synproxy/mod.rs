@@ -233,6 +233,7 @@ impl<P> Proxy<P> {
     }
 
     /// What to announce to a client of `svc` in minute `slot`: the same window shift all through the minute.
+    #[inline(always)]
     fn announce(&mut self, svc: &Service, config: &Config, slot: u64) -> Announced {
         let Some(Front { lesson, .. }) = self.fronts.get_mut(svc.id.index()).filter(|_| config.learn) else {
             return configured(config);

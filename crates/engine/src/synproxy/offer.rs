@@ -47,12 +47,23 @@ pub fn treatment(kind: u8) -> Treatment {
 #[inline(always)]
 pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
     let mut offer = Offer { ecn: flags & ECN == ECN && !ae, ..Offer::default() };
+    // Most are of one of two forms: compared word by word, where a walk would decide at every byte.
+    match options.as_chunks::<4>() {
+        ([mss], []) if is_mss(mss) => return Some(Offer { mss: said_mss(mss), ..offer }),
+        ([mss, sack, value, _, scale], []) if is_mss(mss) && is_usual(sack, scale) => {
+            return Some(Offer {
+                mss: said_mss(mss),
+                wscale: Some(scale[3].min(MAX_WSCALE)),
+                sack: true,
+                tsval: Some(u32::from_be_bytes(*value)),
+                ..offer
+            });
+        }
+        _ => {}
+    }
     for (kind, value) in tcp::options(options) {
         match (kind, value) {
-            // A maximum of 0 is nonsense and counts as unsaid.
-            (option::MSS, &[high, low]) => {
-                offer.mss = Some(u16::from_be_bytes([high, low])).filter(|&mss| mss > 0)
-            }
+            (option::MSS, &[high, low]) => offer.mss = said_mss(&[kind, 4, high, low]),
             // RFC 7323 2.3: a larger shift counts as 14.
             (option::WSCALE, &[shift]) => offer.wscale = Some(shift.min(MAX_WSCALE)),
             (option::SACK_PERMITTED, []) => offer.sack = true,
@@ -64,6 +75,24 @@ pub fn read(options: &[u8], flags: u8, ae: bool) -> Option<Offer> {
         }
     }
     Some(offer)
+}
+
+/// Whether a word is the segment size.
+#[inline(always)]
+fn is_mss(word: &[u8; 4]) -> bool {
+    u32::from_be_bytes(*word) & 0xffff_0000 == USUAL[0]
+}
+
+/// The size in such a word. A maximum of 0 is nonsense and counts as unsaid.
+#[inline(always)]
+fn said_mss([_, _, high, low]: &[u8; 4]) -> Option<u16> {
+    Some(u16::from_be_bytes([*high, *low])).filter(|&mss| mss > 0)
+}
+
+/// Whether words are the second and the last of [`Said::usual`].
+#[inline(always)]
+fn is_usual(second: &[u8; 4], last: &[u8; 4]) -> bool {
+    u32::from_be_bytes(*second) == USUAL[1] && u32::from_be_bytes(*last) & 0xffff_ff00 == USUAL[4]
 }
 
 /// The value and echo of the timestamps option of a segment.
@@ -99,6 +128,22 @@ impl Said {
         4 * (usize::from(self.mss.is_some()) + words + usize::from(self.wscale.is_some()))
     }
 
+    /// All of them as words, where nothing is left out: what [`Said::words`] gives then, without a decision at every option.
+    #[inline(always)]
+    pub fn usual(&self) -> Option<[u32; 5]> {
+        let (mss, shift, (value, echo)) = (self.mss?, self.wscale?, self.timestamps?);
+        let [mss_is, sack_is, _, _, scale_is] = USUAL;
+        let words = [mss_is | u32::from(mss), sack_is, value, echo, scale_is | u32::from(shift)];
+        self.sack.then_some(words)
+    }
+
+    /// The segment size as a word, where nothing else is said.
+    #[inline(always)]
+    pub fn mss_alone(&self) -> Option<u32> {
+        let alone = self.len() == 4;
+        self.mss.filter(|_| alone).map(|mss| USUAL[0] | u32::from(mss))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -126,6 +171,14 @@ impl Said {
         }
     }
 }
+
+/// The options of most SYNs as words, in the order and padding that Linux uses, their values 0.
+const USUAL: [u32; 5] = {
+    use option::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WSCALE};
+    let heads = [[MSS, 4, 0, 0], [SACK_PERMITTED, 2, TIMESTAMPS, 10], [NOP, WSCALE, 3, 0]];
+    let [mss, sack, scale] = [heads[0], heads[1], heads[2]];
+    [u32::from_be_bytes(mss), u32::from_be_bytes(sack), 0, 0, u32::from_be_bytes(scale)]
+};
 
 /// Largest window shift (RFC 7323 2.3).
 pub const MAX_WSCALE: u8 = 14;
@@ -183,6 +236,22 @@ mod tests {
         }
     }
 
+    /// Byte by byte, as a list that has another form because of its padding.
+    #[test]
+    fn lists_of_the_common_forms_say_what_they_say_in_others() {
+        let walked = |list: &[u8]| {
+            let mut padded = list.to_vec();
+            padded.extend([option::NOP; 4]);
+            read(&padded, 2, false)
+        };
+        for (at, value) in (0..LINUX.len()).flat_map(|at| (0..=255).map(move |value| (at, value))) {
+            let mut list = LINUX;
+            list[at] = value;
+            assert_eq!(read(&list, 2, false), walked(&list), "{list:?}");
+            assert_eq!(read(&list[..4], 2, false), walked(&list[..4]), "{:?}", &list[..4]);
+        }
+    }
+
     #[test]
     fn options_of_the_wrong_length_are_not_believed() {
         for list in [&[2u8, 3, 5][..], &[3, 4, 7, 7], &[4, 3, 0], &[8, 9, 0, 0, 0, 1, 0, 0, 0], &[2, 4]] {
@@ -195,6 +264,12 @@ mod tests {
         let said = Said { mss: Some(1460), wscale: Some(7), sack: true, timestamps: Some((256, 0)) };
         assert_eq!(bytes(&said), LINUX);
         assert!(Said::default().is_empty() && !said.is_empty());
+        let words = said.usual().expect("nothing is left out");
+        assert_eq!(words.map(u32::to_be_bytes).concat(), LINUX);
+        assert_eq!(
+            (said.mss_alone(), Said { mss: Some(1460), ..Said::default() }.mss_alone()),
+            (None, Some(0x0204_05b4))
+        );
     }
 
     #[test]

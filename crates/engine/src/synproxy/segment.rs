@@ -76,6 +76,16 @@ impl Segment {
         let words = [ports, self.seq, ack, control];
         // Of what is at hand: reading back what was just written would wait for it.
         let mut sum = pseudo + words.map(u64::from).iter().sum::<u64>();
+        let [ports, seq, ack, control] = words;
+        // What is sent most has one of two lengths, so that nothing is asked on the way.
+        if let (Some(options), []) = (self.options.usual(), data) {
+            sum += options.map(u64::from).iter().sum::<u64>();
+            let [a, b, c, d, e] = options;
+            return put(l4, [ports, seq, ack, control, last_word(sum), a, b, c, d, e]);
+        }
+        if let (Some(mss), []) = (self.options.mss_alone(), data) {
+            return put(l4, [ports, seq, ack, control, last_word(sum + u64::from(mss)), mss]);
+        }
         self.options.words(|word| sum += u64::from(word));
         if !data.is_empty() {
             sum += checksum::sum(data);
@@ -88,12 +98,7 @@ impl Segment {
             }
             at += 4;
         });
-        let fixed = l4.first_chunk_mut::<{ tcp::LEN }>()?;
-        for (place, word) in fixed.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
-        fixed[16..].copy_from_slice(&(u32::from(!checksum::fold(sum)) << 16).to_be_bytes());
-        Some(())
+        put(l4, [ports, seq, ack, control, last_word(sum)])
     }
 
     /// Puts the segment in place of a received packet and sends its frame back where it came from: in the same buffer, behind the same
@@ -115,6 +120,20 @@ impl Segment {
         }
         pkt.trim(surplus)
     }
+}
+
+/// The last word of a header whose other words, options included, have this sum: the checksum, and no urgent data.
+#[inline(always)]
+fn last_word(sum: u64) -> u32 {
+    u32::from(!checksum::fold(sum)) << 16
+}
+
+/// Writes words to the front of `bytes`; `None`, and nothing written, where they do not fit.
+#[inline(always)]
+fn put<const WORDS: usize>(bytes: &mut [u8], words: [u32; WORDS]) -> Option<()> {
+    let places = bytes.as_chunks_mut::<4>().0.first_chunk_mut::<WORDS>()?;
+    *places = words.map(u32::to_be_bytes);
+    Some(())
 }
 
 #[cfg(test)]
