@@ -65,7 +65,7 @@ impl<P: Buffer> Lcore<P> {
         let (id, dir) = match found {
             Some(found) => found,
             None => {
-                let target = cx.snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
+                let target = cx.snap.lookup.target(probe.tuple.target_ip());
                 if let Some(owner) = self.owner(target, probe, cx.snap)
                     && owner != self.config.id
                 {
@@ -478,7 +478,7 @@ impl<P: Buffer> Lcore<P> {
 /// The service for a packet: by its mark, or else by its target.
 #[inline(always)]
 pub(crate) fn service_for<'s>(
-    target: Target,
+    target: &Target,
     probe: &Probe,
     link: &Link,
     snap: &'s Snapshot,

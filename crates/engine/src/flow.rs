@@ -147,7 +147,11 @@ impl<'a> Entrance<'a> {
             return Ok(if ip.fragment && !group { Kind::Fragment } else { Kind::Other });
         }
         let (sport, dport) = ports(bytes, &ip).ok_or(DropReason::L4Header)?;
-        let tuple = tuple(bytes, &ip, sport, dport).ok_or(DropReason::Truncated)?;
+        let tuple = match FAMILY {
+            4 => tuple4(bytes, sport, dport).map(Tuple::V4),
+            _ => tuple6(bytes, sport, dport).map(Tuple::V6),
+        };
+        let tuple = tuple.ok_or(DropReason::Truncated)?;
         if self.snap.lookup.proxied
             && is_syn(tcp_flags(bytes, &ip))
             && let Some(svc) = proxied(&tuple, link, self.snap)
@@ -186,7 +190,7 @@ fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
 /// The service at a packet's target, if the SYN proxy stands before it.
 #[inline(always)]
 pub(crate) fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
-    let target = snap.lookup.target(tuple.target_ip())?;
+    let target = snap.lookup.target(tuple.target_ip());
     let svc = snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)?;
     let marked = snap.lookup.has_marks() && snap.lookup.marked(proto::TCP, tuple, Some(link.id)).is_some();
     (!marked).then_some(svc)
@@ -210,11 +214,20 @@ pub(crate) fn is_syn(flags: u8) -> bool {
 /// The tuple of an accepted packet with these ports.
 #[inline(always)]
 pub(crate) fn tuple(bytes: &[u8], ip: &Ip, sport: u16, dport: u16) -> Option<Tuple> {
-    Some(if ip.six {
-        let h = ipv6::Header::parse(bytes)?;
-        Tuple::V6(Tuple6 { src: h.src(), dst: h.dst(), sport, dport })
-    } else {
-        let h = ipv4::Header::parse(bytes)?;
-        Tuple::V4(Tuple4 { src: h.src(), dst: h.dst(), sport, dport })
-    })
+    match ip.six {
+        true => tuple6(bytes, sport, dport).map(Tuple::V6),
+        false => tuple4(bytes, sport, dport).map(Tuple::V4),
+    }
+}
+
+#[inline(always)]
+fn tuple4(bytes: &[u8], sport: u16, dport: u16) -> Option<Tuple4> {
+    let h = ipv4::Header::parse(bytes)?;
+    Some(Tuple4 { src: h.src(), dst: h.dst(), sport, dport })
+}
+
+#[inline(always)]
+fn tuple6(bytes: &[u8], sport: u16, dport: u16) -> Option<Tuple6> {
+    let h = ipv6::Header::parse(bytes)?;
+    Some(Tuple6 { src: h.src(), dst: h.dst(), sport, dport })
 }

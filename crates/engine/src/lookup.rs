@@ -51,7 +51,7 @@ pub(crate) enum Behind {
 }
 
 /// What an address means to the director.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     id: u32,
     /// It is the director's own: an address of a link or of a service.
@@ -71,8 +71,25 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// What an address means of which nothing is known.
+    const NOTHING: Target = Target {
+        id: u32::MAX,
+        own: false,
+        any_port: false,
+        served: false,
+        masquerades: false,
+        tcp: false,
+        no_udp: false,
+        laddr: None,
+    };
+
+    /// Whether the address means anything.
+    pub(crate) fn is_known(&self) -> bool {
+        self.id != Target::NOTHING.id
+    }
+
     /// Whether it is an address of the host, and neither of services nor towards servers.
-    pub(crate) fn is_hosts_alone(self) -> bool {
+    pub(crate) fn is_hosts_alone(&self) -> bool {
         self.own && !self.served && self.laddr.is_none()
     }
 }
@@ -99,7 +116,7 @@ impl Lookup {
             (target.own, target.served) = (true, true);
             target.any_port |= svc.takes_any_port();
             target.tcp |= svc.transport == Transport::Tcp;
-            services.push((endpoint(*target, svc.transport.number(), svc.vip.port()), svc.id.0));
+            services.push((endpoint(target, svc.transport.number(), svc.vip.port()), svc.id.0));
         }
         for svc in snap.services.iter().flatten().filter(|svc| svc.has_address()) {
             note(&mut targets, svc.vip.ip()).no_udp = true;
@@ -136,7 +153,7 @@ impl Lookup {
             proxied: snap.services.iter().flatten().any(|svc| svc.syn_proxy && !svc.proxying.auto),
             tunnels: snap.links.iter().flatten().any(|link| link.tunnel.is_some()),
             local_nets: local().any(|route| !is_host(route)),
-            targets: vec![Target::default(); targets.len()],
+            targets: vec![Target::NOTHING; targets.len()],
             ..Lookup::default()
         };
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -151,24 +168,24 @@ impl Lookup {
         lookup
     }
 
-    /// What an address means to the director, if anything.
+    /// What an address means to the director.
     #[inline(always)]
-    pub(crate) fn target(&self, addr: IpAddr) -> Option<Target> {
+    pub(crate) fn target(&self, addr: IpAddr) -> &Target {
         let id = match addr {
             IpAddr::V4(addr) => self.v4.get(addr.to_bits()),
             IpAddr::V6(addr) => self.v6.get(addr.to_bits()),
         };
-        self.targets.get(id? as usize).copied()
+        id.and_then(|id| self.targets.get(id as usize)).unwrap_or(&Target::NOTHING)
     }
 
     /// Whether packets between two hosts may be of a service or its servers, whatever their ports.
     pub(crate) fn concerns(&self, src: IpAddr, dst: IpAddr) -> bool {
-        let to = self.target(dst).unwrap_or_default();
+        let to = self.target(dst);
         to.served
             || to.laddr.is_some()
             || self.has_marks()
             || !self.rules.is_empty() && !to.own
-            || self.target(src).is_some_and(|from| from.masquerades)
+            || self.target(src).masquerades
     }
 
     /// What a server reached by NAT answers for. One that serves several at the same port is taken to answer for one of them; one that
@@ -186,7 +203,7 @@ impl Lookup {
 
     /// Whether a packet of `proto` to this target, which no service wants, is none of the host's business either
     /// (`defence_tcp_drop`, `defence_udp_drop`).
-    pub(crate) fn defends(&self, target: Target, proto: u8, options: &Options) -> Option<DropReason> {
+    pub(crate) fn defends(&self, target: &Target, proto: u8, options: &Options) -> Option<DropReason> {
         match proto {
             proto::TCP if options.defend_tcp && target.tcp => Some(DropReason::DefenceTcp),
             proto::UDP if options.defend_udp && target.no_udp => Some(DropReason::DefenceUdp),
@@ -211,7 +228,7 @@ impl Lookup {
 
     /// The service of a target at this IP protocol and port, or else the one that takes every port.
     #[inline(always)]
-    pub(crate) fn service(&self, target: Target, proto: u8, port: u16) -> Option<ServiceId> {
+    pub(crate) fn service(&self, target: &Target, proto: u8, port: u16) -> Option<ServiceId> {
         if !target.own {
             return None;
         }
@@ -242,11 +259,11 @@ fn is_host(route: &Route) -> bool {
 /// The entry of an address, made if need be.
 fn note(targets: &mut HashMap<IpAddr, Target>, addr: IpAddr) -> &mut Target {
     let id = targets.len() as u32;
-    targets.entry(addr).or_insert(Target { id, ..Target::default() })
+    targets.entry(addr).or_insert(Target { id, ..Target::NOTHING })
 }
 
 /// The key of a service in its table.
 #[inline(always)]
-fn endpoint(target: Target, proto: u8, port: u16) -> u64 {
+fn endpoint(target: &Target, proto: u8, port: u16) -> u64 {
     u64::from(target.id) << 32 | u64::from(proto) << 16 | u64::from(port)
 }

@@ -248,8 +248,8 @@ impl<P: Buffer> Lcore<P> {
             return false;
         }
         // Local addresses stand for clients, other own ones for nobody who could be told.
-        let ours = snap.lookup.target(src).is_some_and(|target| target.own && target.laddr.is_none());
-        if ours {
+        let told = snap.lookup.target(src);
+        if told.own && told.laddr.is_none() {
             return false;
         }
         let allowed = self.errors.allows(src, now);

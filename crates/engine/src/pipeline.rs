@@ -25,7 +25,7 @@ use arrayvec::ArrayVec;
 use packet::{Buffer, ether, proto};
 
 use crate::flow::{Entrance, Kind, Parsed};
-use crate::ids::PortId;
+use crate::ids::{LinkId, PortId};
 use crate::lcore::{BURST, Lcore, Sink};
 use crate::snapshot::Snapshot;
 use crate::tick::Tick;
@@ -66,6 +66,14 @@ pub(crate) struct Context<'a> {
     pub(crate) inside: bool,
 }
 
+/// Packets in a row that came in by the same link.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    link: Option<LinkId>,
+    packets: u64,
+    bytes: u64,
+}
+
 impl Context<'_> {
     /// What steps are handed.
     #[inline(always)]
@@ -93,15 +101,19 @@ impl<P: Buffer> Lcore<P> {
         let mut parsed = std::mem::take(&mut self.parsed);
         self.conns.begin_hints();
         let entrance = Entrance::new(snap, port);
+        let mut run = Run::default();
         for (pkt, parsed) in burst.iter().zip(&mut parsed) {
             entrance.parse(pkt, &self.conns, parsed);
+            if parsed.link != run.link {
+                self.count_received(run, origin);
+                run = Run { link: parsed.link, packets: 0, bytes: 0 };
+            }
+            run.packets += 1;
+            run.bytes += pkt.data().len() as u64;
         }
         let known = &mut parsed[..burst.len()];
         self.warm(known);
-        match origin {
-            Origin::Ring => self.traffic.ring_in += burst.len() as u64,
-            Origin::Wire => self.count_received(burst, known),
-        }
+        self.count_received(run, origin);
         for (pkt, parsed) in burst.drain(..).zip(known) {
             self.one(pkt, parsed, cx, out);
         }
@@ -123,21 +135,18 @@ impl<P: Buffer> Lcore<P> {
         black_box(conns);
     }
 
-    /// Counts a burst from a device: once for each run of packets from the same link, and nearly all bursts are one run.
+    /// Counts packets of a burst as received: once for each run from the same link, and nearly all bursts are one run.
     #[inline(always)]
-    fn count_received(&mut self, burst: &[P], parsed: &[Parsed]) {
-        let mut at = 0;
-        while at < burst.len() {
-            let link = parsed[at].link;
-            let run = parsed[at..].iter().take_while(|parsed| parsed.link == link).count();
-            let bytes: u64 = burst[at..at + run].iter().map(|pkt| pkt.data().len() as u64).sum();
-            self.traffic.rx += run as u64;
-            self.traffic.rx_bytes += bytes;
-            if let Some(counters) = link.and_then(|id| self.links.get_mut(id.index())) {
-                counters.ipackets += run as u64;
-                counters.ibytes += bytes;
-            }
-            at += run;
+    fn count_received(&mut self, run: Run, origin: Origin) {
+        if origin == Origin::Ring {
+            self.traffic.ring_in += run.packets;
+            return;
+        }
+        self.traffic.rx += run.packets;
+        self.traffic.rx_bytes += run.bytes;
+        if let Some(counters) = run.link.and_then(|id| self.links.get_mut(id.index())) {
+            counters.ipackets += run.packets;
+            counters.ibytes += run.bytes;
         }
     }
 

@@ -62,7 +62,7 @@ impl<P: Buffer> Lcore<P> {
         if let Some((id, dir)) = self.conns.find(&probe) {
             return Some(self.follow_query(id, dir, pkt, parsed, cx, out));
         }
-        let target = cx.snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
+        let target = cx.snap.lookup.target(probe.tuple.target_ip());
         if let Some(owner) = self.owner(target, &probe, cx.snap)
             && owner != self.config.id
         {
@@ -165,7 +165,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// The worker that has the connection of a query with this tuple, or would open it; `None` when no service is meant.
-    pub(crate) fn query_owner(&self, target: Target, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
+    pub(crate) fn query_owner(&self, target: &Target, tuple: &Tuple, snap: &Snapshot) -> Option<LcoreId> {
         let workers = self.config.workers;
         if target.laddr.is_some() {
             return Some(steer::by_port(tuple.target_port(), workers));

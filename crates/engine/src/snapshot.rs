@@ -331,12 +331,12 @@ impl Snapshot {
 
     /// The service for packets to this protocol, address and port.
     pub fn find_service(&self, transport: Transport, addr: IpAddr, port: u16) -> Option<&Service> {
-        self.service_of(self.lookup.target(addr)?, transport.number(), port)
+        self.service_of(self.lookup.target(addr), transport.number(), port)
     }
 
     /// The service of a target at this IP protocol and port, or else the one that takes every port.
     #[inline(always)]
-    pub(crate) fn service_of(&self, target: Target, proto: u8, port: u16) -> Option<&Service> {
+    pub(crate) fn service_of(&self, target: &Target, proto: u8, port: u16) -> Option<&Service> {
         let id = self.lookup.service(target, proto, port)?;
         self.services.get(id.index())?.as_ref()
     }
@@ -345,7 +345,7 @@ impl Snapshot {
     /// no link at all, when routers lead it here.
     #[inline(always)]
     pub fn is_own(&self, addr: IpAddr) -> bool {
-        self.lookup.target(addr).is_some_and(|target| target.own)
+        self.lookup.target(addr).own
             || self.lookup.local_nets && self.routes.find(addr).is_some_and(|route| route.kind == Kind::Local)
     }
 

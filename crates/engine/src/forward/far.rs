@@ -67,7 +67,7 @@ impl<P: Buffer> Lcore<P> {
         for step in 0..svc.laddrs.len() {
             let at = (cursor + step) % svc.laddrs.len();
             let laddr = svc.laddrs[at];
-            let link = snap.lookup.target(laddr).and_then(|target| target.laddr);
+            let link = snap.lookup.target(laddr).laddr;
             let (true, Some(link)) = (laddr.is_ipv4() == dest.addr.is_ipv4(), link) else {
                 continue;
             };
@@ -95,7 +95,7 @@ impl<P: Buffer> Lcore<P> {
 
     /// The worker that has the connection of a packet that found none here; `None` when any worker may open one.
     #[inline(always)]
-    pub(crate) fn owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
+    pub(crate) fn owner(&self, target: &Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         if self.config.workers == 1 {
             return None;
         }
@@ -140,7 +140,7 @@ impl<P: Buffer> Lcore<P> {
         if self.config.workers == 1 {
             return Some(self.config.id);
         }
-        let target = snap.lookup.target(probe.tuple.target_ip()).unwrap_or_default();
+        let target = snap.lookup.target(probe.tuple.target_ip());
         self.owner(target, probe, snap)
     }
 
@@ -153,7 +153,7 @@ impl<P: Buffer> Lcore<P> {
     /// The owner of a connection of NAT. Those have no local port that could be chosen for a worker: it is the one the client's
     /// packets reach, for both directions.
     #[inline(never)]
-    fn masquerade_owner(&self, target: Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
+    fn masquerade_owner(&self, target: &Target, probe: &Probe, snap: &Snapshot) -> Option<LcoreId> {
         let tuple = &probe.tuple;
         let workers = self.config.workers;
         let inbound = match snap.lookup.behind(probe.proto, tuple.source()) {

@@ -66,7 +66,7 @@ impl<P: Buffer> Lcore<P> {
         // One protocol number of queries for both families, which may be either side's.
         let number = if ip.proto == proto::ICMPV6 { proto::ICMP } else { ip.proto };
         let probe = self.conns.probe(tuple, number);
-        let target = cx.snap.lookup.target(tuple.target_ip()).unwrap_or_default();
+        let target = cx.snap.lookup.target(tuple.target_ip());
         let found = self.conns.find(&probe);
         if found.is_none()
             && let Some(worker) = self.leads_to(&probe, target, meeting, link, cx)?
@@ -104,7 +104,7 @@ impl<P: Buffer> Lcore<P> {
     fn leads_to(
         &self,
         probe: &Probe,
-        target: Target,
+        target: &Target,
         meeting: LcoreId,
         link: &Link,
         cx: Cx<'_>,
@@ -131,7 +131,7 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// Whether a service wants a datagram, or the segment of no connection.
-    fn wanted<'s>(&self, pkt: &P, received: Received<'_>, target: Target, cx: Cx<'s>) -> Step<Found<'s>> {
+    fn wanted<'s>(&self, pkt: &P, received: Received<'_>, target: &Target, cx: Cx<'s>) -> Step<Found<'s>> {
         let Received { ip, probe, link, .. } = received;
         let (svc, dir) = match service_for(target, probe, link, cx.snap) {
             Some(svc) => (svc, Dir::Inbound),
@@ -154,7 +154,13 @@ impl<P: Buffer> Lcore<P> {
     }
 
     /// Whether a service is asked by a query.
-    fn asked<'s>(&self, bytes: &[u8], received: Received<'_>, target: Target, cx: Cx<'s>) -> Step<Found<'s>> {
+    fn asked<'s>(
+        &self,
+        bytes: &[u8],
+        received: Received<'_>,
+        target: &Target,
+        cx: Cx<'s>,
+    ) -> Step<Found<'s>> {
         let Received { ip, probe, link, .. } = received;
         if !Query::parse(&bytes[usize::from(ip.header_len)..], ip.six).is_some_and(|query| query.asks) {
             // An answer to nobody's question opens nothing.

@@ -356,12 +356,11 @@ fn may_pass(report: Report, policy: &Policy) -> bool {
 
 /// What becomes of an error to `told` that is about no connection: where that is an address of the host alone, its own traffic may be meant.
 fn unrelated(told: IpAddr, reason: DropReason, cx: Cx<'_>) -> Step<Verdict> {
-    match cx.snap.lookup.target(told) {
-        Some(target) if target.is_hosts_alone() || cx.snap.options.icmp.unrelated_to_host => {
-            Continue(Verdict::Kernel(reason))
-        }
-        _ => drop(reason),
+    let target = cx.snap.lookup.target(told);
+    if target.is_hosts_alone() || target.is_known() && cx.snap.options.icmp.unrelated_to_host {
+        return Continue(Verdict::Kernel(reason));
     }
+    drop(reason)
 }
 
 /// An address of a quote.
