@@ -14,8 +14,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use engine::counters::DestCounters;
 use engine::ids::{DestId, LinkId};
 use engine::laddr::Usage;
-use engine::lcore::Heard;
 use engine::neigh::Listed;
+use engine::sink::Heard;
 use model::{ConnEntry, Transport};
 
 /// Letters that may wait for a worker.

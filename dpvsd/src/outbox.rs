@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::Sender;
 use dpdk::{Burst, Mbuf, Pool, TxQueue, ring};
 use engine::ids::{LcoreId, PortId};
-use engine::lcore::{Event, Sink};
+use engine::sink::{Event, Sink};
 use engine::tick::Tick;
 use packet::Buffer;
 

@@ -6,9 +6,10 @@ use std::ops::ControlFlow::Continue;
 use packet::{Buffer, proto, tcp};
 
 use crate::conn::{ConnId, Dir};
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::pipeline::Cx;
 use crate::proto::tcp::State;
+use crate::sink::Sink;
 use crate::snapshot::Service;
 use crate::synproxy::client::Received;
 use crate::verdict::{DropReason, Step, drop};

@@ -25,6 +25,7 @@ use crate::pipeline::{Context, Origin};
 use crate::preface::{Headers, Preface};
 use crate::proto::listed;
 use crate::sched::Cursor;
+use crate::sink::{Heard, Sink};
 use crate::snapshot::Snapshot;
 use crate::synproxy::limit::PrefixLimiter;
 use crate::synproxy::{self, Proxy};
@@ -46,51 +47,6 @@ const TEMPLATE_BUDGET: usize = 16;
 
 /// Fragmented datagrams looked at in one call of [`Lcore::tick`].
 const FRAGMENT_BUDGET: usize = 256;
-
-/// Where packets and news go. The driver of a worker implements it; in simulations, a test does.
-pub trait Sink<P> {
-    /// A complete frame, out of `port`.
-    fn forward(&mut self, pkt: P, port: PortId);
-    /// A frame for the host's own stack behind `port`; handed back when that is off or full.
-    ///
-    /// # Errors
-    /// The frame.
-    fn kernel(&mut self, pkt: P, port: PortId) -> Result<(), P>;
-    /// A frame that ends here and that the host's own stack behind `port` waits for as well: the answer of a neighbour. A copy
-    /// is its sender's to make and in nobody's books.
-    fn show_kernel(&mut self, _pkt: &P, _port: PortId) {}
-    /// A frame that came in by `port`, for worker `to`; handed back when the ring is full.
-    ///
-    /// # Errors
-    /// The frame.
-    fn redirect(&mut self, pkt: P, port: PortId, to: LcoreId) -> Result<(), P>;
-    /// A frame nobody needs any more.
-    fn discard(&mut self, pkt: P);
-    /// An empty packet for a frame of the director's own; `None` when there is none.
-    fn fresh(&mut self) -> Option<P>;
-    /// Something other workers have to know.
-    fn event(&mut self, event: Event);
-}
-
-/// What a worker has to tell the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A neighbour spoke; its answer reaches one worker only.
-    Neighbour(Heard),
-}
-
-/// A neighbour that spoke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The link.
-    pub link: LinkId,
-    /// Its address.
-    pub addr: IpAddr,
-    /// Its Ethernet address.
-    pub mac: Mac,
-    /// It asked for us, so it is worth an entry even when nobody asked for it.
-    pub asking: bool,
-}
 
 /// Sizes and identity of a worker.
 #[derive(Clone, Copy, Debug)]

@@ -32,6 +32,7 @@ mod mss;
 mod nd;
 pub mod neigh;
 mod once;
+mod open;
 mod output;
 pub mod persist;
 pub mod pipeline;
@@ -45,6 +46,7 @@ pub mod sched;
 pub mod set;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod sink;
 mod sip;
 pub mod snapshot;
 mod stack;

@@ -8,8 +8,9 @@
 use packet::Buffer;
 
 use crate::conn::{ConnId, Dir, Probe, Tuple};
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::pipeline::Cx;
+use crate::sink::Sink;
 use crate::snapshot::Dest;
 use crate::synproxy::client::Received;
 use crate::verdict::{Step, Verdict};

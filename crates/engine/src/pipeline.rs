@@ -26,7 +26,8 @@ use packet::{Buffer, ether, proto};
 
 use crate::flow::{Entrance, Kind, Parsed};
 use crate::ids::{LinkId, PortId};
-use crate::lcore::{BURST, Lcore, Sink};
+use crate::lcore::{BURST, Lcore};
+use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 use crate::tick::Tick;
 use crate::tunnel::Opened;

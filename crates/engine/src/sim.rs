@@ -17,9 +17,10 @@ use arrayvec::ArrayVec;
 use packet::{Buffer, Frame, arp, ether, icmp, ipv6, nd};
 
 use crate::ids::{LcoreId, LinkId, PortId};
-use crate::lcore::{BURST, Config, Event, Lcore, Sink};
+use crate::lcore::{BURST, Config, Lcore};
 use crate::link::Mac;
 use crate::pipeline::Origin;
+use crate::sink::{Event, Sink};
 use crate::snapshot::Snapshot;
 use crate::tick::Tick;
 

@@ -11,11 +11,12 @@ use packet::{Buffer, checksum, ether, ipv6, nd::HOP_LIMIT, nd::Message};
 use crate::flow::Parsed;
 use crate::forward::Room;
 use crate::l3::Ip;
-use crate::lcore::{Event, Heard, Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::link::{Link, Mac};
 use crate::output::{Ttl, addresses, count_down};
 use crate::pipeline::{Cx, resize, to_group};
 use crate::route::{Kind, Route};
+use crate::sink::{Event, Heard, Sink};
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use crate::{arp, icmp, nd};
 

@@ -20,10 +20,11 @@ use packet::{Buffer, Csum, ether, ipv4, ipv6, proto};
 
 use crate::flow::{Entrance, Parsed};
 use crate::ids::LinkId;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::link::Link;
 use crate::pipeline::{Context, Cx, resize};
 use crate::route::Kind;
+use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 use crate::verdict::DropReason;
 

@@ -24,9 +24,10 @@ use crate::flow::Parsed;
 use crate::identity::{Uoa, lengthen, option_len};
 use crate::l3::Ip;
 use crate::l4;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::pipeline::Cx;
 use crate::preface::{Changed, Preface};
+use crate::sink::Sink;
 
 /// IP protocol of the header that has the option.
 const PROTOCOL: u8 = proto::UOA;

@@ -8,9 +8,10 @@ use std::cell::Cell;
 
 use arrayvec::ArrayVec;
 use engine::ids::{LcoreId, PortId};
-use engine::lcore::{BURST, Config, Event, Lcore, Sink};
+use engine::lcore::{BURST, Config, Lcore};
 use engine::pipeline::Origin;
 use engine::sim::world::{self, CLIENT, DIRECTOR, PORT, V4, V6, at, ip};
+use engine::sink::{Event, Sink};
 use engine::snapshot::Snapshot;
 use engine::tick::Tick;
 use packet::build::{self, Segment};

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use engine::ids::{LcoreId, PortId};
-use engine::lcore::{BURST, Event, Sink};
+use engine::lcore::BURST;
+use engine::sink::{Event, Sink};
 use packet::{Buffer, RxMeta};
 
 /// Bytes in front of a received frame, as in an mbuf.

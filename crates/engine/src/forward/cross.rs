@@ -19,11 +19,12 @@ use crate::flow::Parsed;
 use crate::frag::Course;
 use crate::l3::Ip;
 use crate::l4;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::output::Ttl;
 use crate::pipeline::Cx;
 use crate::preface::Preface;
 use crate::query;
+use crate::sink::Sink;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
 /// Bytes a packet may have as it came in, to fit `mtu` with a header of the other family.

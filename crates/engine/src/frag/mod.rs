@@ -33,10 +33,11 @@ pub(crate) use table::{At, Course, Fragments};
 
 use crate::flow::{Entrance, Parsed};
 use crate::l3::Ip;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::link::Link;
 use crate::output::addresses;
 use crate::pipeline::{Context, Cx, Origin};
+use crate::sink::Sink;
 use crate::steer;
 use crate::tick::Tick;
 use crate::verdict::{DropReason, Goal, Step, Verdict};

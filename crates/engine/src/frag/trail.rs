@@ -11,9 +11,10 @@ use crate::flow::Parsed;
 use crate::forward::tunnel::{self, Outside};
 use crate::forward::{Forwarding, Plan, Room, cross};
 use crate::l3::Ip;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::output::{Ttl, count_down, readdress};
 use crate::pipeline::Cx;
+use crate::sink::Sink;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 
 impl Course {

@@ -29,11 +29,12 @@ use crate::forward::{Forwarding, Plan};
 use crate::icmp::Policy;
 use crate::identity::option_len;
 use crate::l3::Ip;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::link::Link;
 use crate::output::{Ttl, addresses, count_down, readdress};
 use crate::pipeline::Cx;
 use crate::preface::Preface;
+use crate::sink::Sink;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 use rebuild::{Kept, New, rebuild};
 

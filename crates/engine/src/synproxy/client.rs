@@ -15,11 +15,12 @@ use crate::flow::Parsed;
 use crate::identity::option_len;
 use crate::l3::Ip;
 use crate::l4;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::link::{Link, RxCsum};
 use crate::pipeline::Cx;
 use crate::preface::Preface;
 use crate::proto::tcp::State;
+use crate::sink::Sink;
 use crate::snapshot::Service;
 use crate::verdict::{DropReason, Goal, Step, Verdict, drop};
 

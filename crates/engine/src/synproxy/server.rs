@@ -13,10 +13,11 @@ use super::translate;
 use crate::conn::{ConnId, Dir, Tuple};
 use crate::flow::{Entrance, Kind, Parsed};
 use crate::l3::Ip;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::pipeline::{Context, Cx};
 use crate::preface::Preface;
 use crate::proto::tcp::State;
+use crate::sink::Sink;
 use crate::verdict::{DropReason, Step, Verdict, drop};
 
 /// Longest time between two SYNs to a server, in seconds: 1, 2, 4, then this.

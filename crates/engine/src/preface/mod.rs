@@ -16,15 +16,19 @@
 //!
 //! The first datagram of a UDP flow has the header in front of its payload.
 
-use std::net::SocketAddr;
+mod datagram;
+mod headers;
+
 use std::ops::ControlFlow::Continue;
 
-use arrayvec::ArrayVec;
 use model::options::{ProxyProtocol, ProxyVersion};
 use packet::proxy::{self, Header, Version};
 use packet::tcp::flag::{ACK, PSH, RST, SYN};
 use packet::{Buffer, checksum, ipv4, ipv6, proto, tcp, udp};
 
+use headers::Sent;
+
+pub(crate) use self::headers::Headers;
 use crate::conn::{ConnId, Dir};
 use crate::flow::Parsed;
 use crate::forward::Forwarding;
@@ -32,8 +36,9 @@ use crate::forward::rewrite::replace;
 use crate::identity::Identity;
 use crate::l3::Ip;
 use crate::l4;
-use crate::lcore::{Lcore, Sink};
+use crate::lcore::Lcore;
 use crate::pipeline::Cx;
+use crate::sink::Sink;
 use crate::snapshot::Service;
 use crate::synproxy::client::{Received, vouched};
 use crate::synproxy::offer::{self, Said};
@@ -105,61 +110,6 @@ impl Preface {
 
     fn trusts(self) -> bool {
         matches!(self, Preface::V1Insecure | Preface::V2Insecure)
-    }
-}
-
-/// A header on its way to a server.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    header: ArrayVec<u8, { proxy::MAX }>,
-    /// Its sequence number, as the server counts.
-    base: u32,
-    /// What the client acknowledged, its window and timestamps, as in its own segment.
-    ack: u32,
-    window: u16,
-    stamps: Option<(u32, u32)>,
-    /// Bytes of the client's own header, which is cut out.
-    cut: u32,
-    repeats: u8,
-    /// The server has it.
-    acknowledged: bool,
-    /// The client's first data was seen, so that it is known whether it has a header.
-    looked: bool,
-}
-
-/// Headers on their way, of all connections of a worker.
-#[derive(Debug)]
-pub(crate) struct Headers {
-    slots: Vec<Option<Sent>>,
-    free: Vec<u32>,
-    room: usize,
-}
-
-impl Headers {
-    /// Room for `room` of them.
-    pub(crate) fn new(room: usize) -> Self {
-        Headers { slots: Vec::new(), free: Vec::new(), room }
-    }
-
-    fn insert(&mut self, sent: Sent) -> Option<u32> {
-        if let Some(at) = self.free.pop() {
-            self.slots[at as usize] = Some(sent);
-            return Some(at);
-        }
-        (self.slots.len() < self.room).then(|| {
-            self.slots.push(Some(sent));
-            self.slots.len() as u32 - 1
-        })
-    }
-
-    fn get_mut(&mut self, at: u32) -> Option<&mut Sent> {
-        self.slots.get_mut(at as usize)?.as_mut()
-    }
-
-    pub(crate) fn remove(&mut self, at: u32) {
-        if self.slots.get_mut(at as usize).is_some_and(|slot| slot.take().is_some()) {
-            self.free.push(at);
-        }
     }
 }
 
@@ -404,90 +354,6 @@ impl<P: Buffer> Lcore<P> {
             ttl: cx.snap.options.default_ttl,
         };
         self.send_data(id, Dir::Inbound, &segment, &header, cx, out);
-    }
-
-    /// The first datagram of a flow.
-    fn preface_datagram(
-        &mut self,
-        id: ConnId,
-        pkt: &mut P,
-        received: Received<'_>,
-        cx: Cx<'_>,
-        out: &mut impl Sink<P>,
-    ) -> Step<Option<Changed>> {
-        let Received { parsed, ip, .. } = received;
-        let preface = std::mem::take(&mut self.conns.get_mut(id).preface);
-        let start = usize::from(ip.header_len) + udp::LEN;
-        let payload = pkt.data()[parsed.l3..].get(start..usize::from(ip.total_len)).unwrap_or_default();
-        let own = Header::parse(payload);
-        if preface.trusts() && own.is_some_and(|own| own.version == preface.version()) {
-            return Continue(None);
-        }
-        let tuple = self.conns.tuple(id, Dir::Inbound);
-        let connected: (SocketAddr, SocketAddr) = (tuple.source(), tuple.target());
-        let told = own.filter(|_| preface.trusts()).and_then(|own| own.ends);
-        let header = proxy::write(preface.version(), told.unwrap_or(connected), true);
-        let cut = own.map_or(0, |own| own.len);
-        let mtu = self.next_hop(id, Dir::Inbound, cx)?.mtu;
-        if usize::from(ip.total_len) + header.len() > usize::from(mtu) + cut {
-            // Too long with it: the header goes ahead by itself.
-            self.send_datagram(id, &header, cx, out);
-            return Continue((cut > 0).then(|| exchange(pkt, received, cut, &[])).flatten());
-        }
-        match exchange(pkt, received, cut, &header) {
-            Some(changed) => Continue(Some(changed)),
-            None => drop(DropReason::NoHeadroom),
-        }
-    }
-
-    fn send_datagram(&mut self, id: ConnId, payload: &[u8], cx: Cx<'_>, out: &mut impl Sink<P>) {
-        let tuple = self.conns.tuple(id, Dir::Outbound).reversed();
-        let len = udp::LEN + payload.len();
-        let ttl = cx.snap.options.default_ttl;
-        let write = |bytes: &mut [u8]| {
-            let (sport, dport) = tuple.ports();
-            let header_len = match tuple {
-                crate::conn::Tuple::V4(t) => {
-                    let (src, dst) = (t.src, t.dst);
-                    let header = ipv4::Repr {
-                        src,
-                        dst,
-                        proto: proto::UDP,
-                        ttl,
-                        tos: 0,
-                        id: 0,
-                        flags: ipv4::DF,
-                        payload_len: len,
-                    };
-                    header.emit(bytes)?;
-                    ipv4::LEN
-                }
-                crate::conn::Tuple::V6(t) => {
-                    let header = ipv6::Repr {
-                        src: t.src,
-                        dst: t.dst,
-                        next_header: proto::UDP,
-                        hop_limit: ttl,
-                        payload_len: len,
-                    };
-                    header.emit(bytes)?;
-                    ipv6::LEN
-                }
-            };
-            let total_len = (header_len + len) as u16;
-            let l4 = bytes.get_mut(header_len..usize::from(total_len))?;
-            l4[..2].copy_from_slice(&sport.to_be_bytes());
-            l4[2..4].copy_from_slice(&dport.to_be_bytes());
-            l4[4..6].copy_from_slice(&(len as u16).to_be_bytes());
-            // Anything but zero, which says that there is none.
-            l4[udp::CHECKSUM..udp::LEN].fill(0xff);
-            l4[udp::LEN..].copy_from_slice(payload);
-            let six = header_len == ipv6::LEN;
-            let ip = Ip { six, proto: proto::UDP, header_len: header_len as u16, total_len, ..Ip::NOTHING };
-            l4::recompute(bytes, &ip);
-            Some(())
-        };
-        self.send_made(id, Dir::Inbound, tuple, proto::UDP, len, ttl, write, cx, out);
     }
 }
 
