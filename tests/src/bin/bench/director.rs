@@ -226,12 +226,14 @@ fn configuration(file: &Path, mbufs: u32, case: &Case, memory: Memory) -> String
         Traffic::UdpOpen | Traffic::TcpOpen => 1,
         _ => 600,
     };
+    // Servers that never answer would be told of their clients with every segment; those of hits have answered.
+    let toa = if case.traffic == Traffic::Tcp { "off" } else { "on" };
     format!(
         "global_defs {{\n    log_level warning\n    idle spin\n    kni off\n    hugepages {hugepages}\n}}\n\
          netif_defs {{\n    pktpool_size {mbufs}\n    device dpdk0 {{\n        driver pcap\n        args {}\n    }}\n}}\n\
          ipvs_defs {{\n    conn {{\n        conn_pool_size {conns}\n    }}\n    \
          udp {{\n        timeout {{\n            oneway {lifetime}\n        }}\n    }}\n    \
-         tcp {{\n        timeout {{\n            syn_recv {lifetime}\n            established 600\n        }}\n    }}\n}}\n",
+         tcp {{\n        toa {toa}\n        timeout {{\n            syn_recv {lifetime}\n            established 600\n        }}\n    }}\n}}\n",
         pcap_args(file)
     )
 }
