@@ -192,8 +192,12 @@ fn ports(bytes: &[u8], ip: &Ip) -> Option<(u16, u16)> {
 pub(crate) fn proxied<'s>(tuple: &Tuple, link: &Link, snap: &'s Snapshot) -> Option<&'s Service> {
     let target = snap.lookup.target(tuple.target_ip());
     let svc = snap.service_of(target, proto::TCP, tuple.target_port()).filter(|svc| svc.syn_proxy)?;
-    let marked = snap.lookup.has_marks() && snap.lookup.marked(proto::TCP, tuple, Some(link.id)).is_some();
-    (!marked).then_some(svc)
+    if snap.lookup.has_marks() {
+        // A copy, so that the tuple itself need not be in memory where there are none.
+        let tuple = *tuple;
+        return snap.lookup.marked(proto::TCP, &tuple, Some(link.id)).is_none().then_some(svc);
+    }
+    Some(svc)
 }
 
 /// The flag byte of a TCP segment, 0 for other protocols.

@@ -189,11 +189,14 @@ impl<P: Buffer> Lcore<P> {
     /// Does what the verdict says.
     #[inline(always)]
     pub(crate) fn finish(&mut self, pkt: P, verdict: Verdict, cx: Cx<'_>, out: &mut impl Sink<P>) {
+        // The usual one by itself, as above.
+        if let Verdict::Forward(goal) = verdict
+            && let Some(link) = cx.snap.link(goal.link())
+        {
+            return self.send(pkt, link, out);
+        }
         match verdict {
-            Verdict::Forward(goal) => match cx.snap.link(goal.link()) {
-                Some(link) => self.send(pkt, link, out),
-                None => self.throw(pkt, DropReason::LinkDown, out),
-            },
+            Verdict::Forward(_) => self.throw(pkt, DropReason::LinkDown, out),
             Verdict::Fragment(goal) => match cx.snap.link(goal.link()) {
                 Some(link) => self.send_fragments(pkt, link, goal.mtu(), out),
                 None => self.throw(pkt, DropReason::LinkDown, out),
