@@ -20,7 +20,7 @@ pub fn checksum_ok(bytes: &[u8], ip: &Ip) -> bool {
     pseudo(bytes, ip).is_some_and(|pseudo| checksum::fold(pseudo + checksum::sum(covered(l4, ip))) == 0xffff)
 }
 
-/// Whether the checksum of a whole TCP segment between these ends is right.
+/// Whether the checksum of a whole TCP segment between these ends is right; what is too short for a header has none that could be.
 #[inline(always)]
 pub fn tcp_checksum_ok(flow: &Tuple, segment: &[u8]) -> bool {
     let pseudo = match *flow {
@@ -109,6 +109,37 @@ mod tests {
             }
         }
         all
+    }
+
+    /// Options and data of every length, so that words and odd bytes are where they can be; `build` sums by itself.
+    #[test]
+    fn right_checksums_of_segments_are_accepted_and_one_wrong_bit_is_not() {
+        let data: Vec<u8> = (0..=255).map(|n| 255 - n).collect();
+        for (src, dst) in [("10.0.0.1:1024", "10.0.0.2:80"), ("[fd00::1]:1024", "[fd00::2]:80")] {
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+            let flow = Tuple::new(src, dst).expect("one family");
+            let header = 14 + if src.is_ipv6() { 40 } else { 20 };
+            for (options, len) in
+                [0, 4, 20, 40].into_iter().flat_map(|options| (0..9).map(move |len| (options, len)))
+            {
+                let segment = build::Segment {
+                    seq: 7,
+                    flags: 2,
+                    options: &[1; 40][..options],
+                    payload: &data[..len],
+                    ..Default::default()
+                };
+                let mut segment = build::tcp(([2; 6], [4; 6]), src, dst, segment).split_off(header);
+                segment.truncate(20 + options + len);
+                assert!(tcp_checksum_ok(&flow, &segment), "{options} bytes of options, {len} of data");
+                for at in 0..segment.len() {
+                    segment[at] ^= 1;
+                    assert!(!tcp_checksum_ok(&flow, &segment), "byte {at} of {}", segment.len());
+                    segment[at] ^= 1;
+                }
+                assert!(!tcp_checksum_ok(&flow, &segment[..19]));
+            }
+        }
     }
 
     #[test]

@@ -26,9 +26,8 @@ use packet::proxy::{self, Header, Version};
 use packet::tcp::flag::{ACK, PSH, RST, SYN};
 use packet::{Buffer, checksum, ipv4, ipv6, proto, tcp, udp};
 
-use headers::Sent;
-
 pub(crate) use self::headers::Headers;
+use self::headers::Sent;
 use crate::conn::{ConnId, Dir};
 use crate::flow::Parsed;
 use crate::forward::Forwarding;

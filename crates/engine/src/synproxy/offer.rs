@@ -175,9 +175,10 @@ impl Said {
 /// The options of most SYNs as words, in the order and padding that Linux uses, their values 0.
 const USUAL: [u32; 5] = {
     use option::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WSCALE};
-    let heads = [[MSS, 4, 0, 0], [SACK_PERMITTED, 2, TIMESTAMPS, 10], [NOP, WSCALE, 3, 0]];
-    let [mss, sack, scale] = [heads[0], heads[1], heads[2]];
-    [u32::from_be_bytes(mss), u32::from_be_bytes(sack), 0, 0, u32::from_be_bytes(scale)]
+    let mss = u32::from_be_bytes([MSS, 4, 0, 0]);
+    let sack = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
+    let scale = u32::from_be_bytes([NOP, WSCALE, 3, 0]);
+    [mss, sack, 0, 0, scale]
 };
 
 /// Largest window shift (RFC 7323 2.3).
